@@ -37,6 +37,9 @@ pub mod domain {
     pub mod agent_filter {
         pub use crate::domain::agent_filter::{AgentFilter, NamePrefix};
     }
+    pub mod assertion {
+        pub use crate::domain::assertion::AssertionRef;
+    }
     pub mod canonical {
         pub use crate::domain::canonical::{NotCanonical, SafeInteger, canonicalize};
     }

@@ -1,9 +1,13 @@
 //! Client authentication by an assertion (RFC 7521, RFC 7523; items 57–62; known failures 12, 13, 15,
 //! 16, 17, 19).
 
+use std::sync::LazyLock;
+
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RSA_PSS_SHA256, RsaEncoding,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,6 +29,7 @@ use crate::harness::app::{
 
 on_both! {
     an_assertion_opens_instead_of_a_secret,
+    rsa_keys_open_with_their_own_algorithm_alone,
     one_assertion_gets_one_token_on_all_processes_and_after_a_restart,
     a_refused_request_leaves_its_assertion,
     a_spent_assertion_tells_nothing_of_its_agent,
@@ -162,6 +167,42 @@ async fn an_assertion_opens_instead_of_a_secret(app: &TestApp<'_>) {
         let signature = URL_SAFE_NO_PAD.encode(pair.sign(text.as_bytes()));
         let got = ask(app, &format!("{text}.{signature}"), "").await;
         assert_eq!(got.status, 200, "{alg} {got:?}");
+    }
+}
+
+async fn rsa_keys_open_with_their_own_algorithm_alone(app: &TestApp<'_>) {
+    static PAIR: LazyLock<rsa::KeyPair> =
+        LazyLock::new(|| rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap());
+    let n = PAIR
+        .public_key()
+        .modulus()
+        .big_endian_without_leading_zero();
+    let n = URL_SAFE_NO_PAD.encode(n);
+    let sign = |id: &str, alg: &str| {
+        let padding: &dyn RsaEncoding = match alg {
+            "RS256" => &RSA_PKCS1_SHA256,
+            _ => &RSA_PSS_SHA256,
+        };
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let claims = Signer::new(id).claims(alg);
+        let text = format!("{}.{}", part(&json!({ "alg": alg })), part(&claims));
+        let mut signature = vec![0; PAIR.public_modulus_len()];
+        PAIR.sign(
+            padding,
+            &SystemRandom::new(),
+            text.as_bytes(),
+            &mut signature,
+        )
+        .unwrap();
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    };
+    for (id, own, other) in [("r", "RS256", "PS256"), ("p", "PS256", "RS256")] {
+        let agent = app.agent_named(id, "agents:read").await;
+        let jwk = json!({ "kty": "RSA", "e": "AQAB", "n": n, "alg": own });
+        register(app, &agent, &[jwk]).await;
+        ask(app, &sign(id, other), "").await.is(401, INVALID_CLIENT);
+        let got = ask(app, &sign(id, own), "").await;
+        assert_eq!(got.status, 200, "{own} {got:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! and batches of the tests. `postgres` and `sqlite` hold the tests that only one backend can run.
 
 mod agents;
+mod assertions;
 mod batches;
 mod catalogue;
 mod changes;

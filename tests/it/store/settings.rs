@@ -1,16 +1,19 @@
 //! What must not depend on PostgreSQL's own settings, nor on programs and people that use the
 //! database beside the servers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sealwright::testing::domain::agent::{AgentStatus, Epoch};
+use sealwright::testing::domain::assertion::AssertionRef;
+use sealwright::testing::domain::grant::Grant;
 use sealwright::testing::store::postgres::{PostgresStore, migrate};
 use sealwright::testing::store::records::Upkeep;
 use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store, StoreError};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{
-    MILLIS, batch, code, commit, counted, create, exchange, grants, id, issue, read, send,
+    MILLIS, NOW, batch, code, commit, counted, create, exchange, grants, id, issue, read, send,
     suspension, write,
 };
 use crate::harness::database::Database;
@@ -296,6 +299,39 @@ async fn each_right_that_a_server_needs_is_a_condition_of_a_ping() {
             .await;
         store.ping().await.unwrap();
     }
+    drop(store);
+    db.execute(&format!("drop owned by {role}; drop role {role}"))
+        .await;
+    db.remove().await;
+}
+
+/// A role that an earlier release was set up for may lack the right to remove what is spent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_may_not_remove_spent_assertions_issues_tokens_for_them() {
+    let db = Database::postgres().await;
+    let role = format!("{}_role", name(&db));
+    db.execute(&format!(
+        "create role {role} login;
+         grant select, insert, update, delete on all tables in schema public to {role};
+         revoke delete on spent_assertion from {role}"
+    ))
+    .await;
+    let mut url = url::Url::parse(db.url()).unwrap();
+    url.set_username(&role).unwrap();
+    let store = PostgresStore::open(&[url.as_str()], 4).await.unwrap();
+    store.ping().await.unwrap();
+    create(&store, "a").await;
+    let grant = grants(&store, "a", 1, None).await.remove(0);
+    let assertion = AssertionRef::new(&id("a"), "1", NOW);
+    let batch = batch(vec![Arc::new(
+        Grant::clone(&grant).costing(Some(assertion)),
+    )]);
+    assert_eq!(send(&store, &batch).await, [counted(0)]);
+    assert!(store.is_spent(assertion.hash).await.unwrap());
+    let Err(StoreError::Unavailable(cause)) = store.prune(NOW, 1 << 40, 100).await else {
+        panic!("pruned without the right to");
+    };
+    assert!(cause.to_string().contains("spent_assertion"), "{cause}");
     drop(store);
     db.execute(&format!("drop owned by {role}; drop role {role}"))
         .await;
