@@ -74,8 +74,10 @@ impl AuthAttempt {
         headers.extend(self.header.clone().map(|header| (AUTHORIZATION, header)));
         let by_header = authorization(&headers).map_or(true, |scheme| !scheme.names_no_client());
         let holds = |form: &Parameters<'_>, name| matches!(form.one(name), Ok(Some(_)));
-        !by_header
-            && Parameters::read(self.encoding, &self.body)
-                .is_ok_and(|form| holds(&form, "client_id") && holds(&form, "client_secret"))
+        let proves = |form: Parameters<'_>| {
+            holds(&form, "client_assertion")
+                || holds(&form, "client_id") && holds(&form, "client_secret")
+        };
+        !by_header && Parameters::read(self.encoding, &self.body).is_ok_and(proves)
     }
 }

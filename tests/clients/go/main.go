@@ -35,7 +35,7 @@ func main() {
 	switch os.Args[1] {
 	case "oauth2":
 		checkClient(ctx)
-		done("golang.org/x/oauth2", "token, kept and renewed 60 s before its end; after a 401 another, once; a wrong secret is `oauth2: \"invalid_client\"` with the reason")
+		done("golang.org/x/oauth2", "token, kept and renewed 60 s before its end; after a 401 another, once; `private_key_jwt` with a source that signs; a wrong secret is `oauth2: \"invalid_client\"` with the reason")
 	case "go-oidc":
 		checkVerifier(ctx)
 		done("github.com/coreos/go-oidc/v3", "discovery; verified offline; another audience, a forged signature and a revoked `jti` are refused; 503, not 401, while the keys cannot be had")
@@ -103,6 +103,8 @@ func checkClient(ctx context.Context) {
 		expect(fmt.Sprint(lifetime, " s"), first.AccessToken != second.AccessToken, renewed)
 		brief.Close()
 	}
+
+	checkOwnKey(ctx)
 
 	transport, err = NewTransport(ctx, issuer, id, wrongSecret, audience)
 	must(err)

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 export const { ISSUER, METADATA, METRICS, CLIENT_ID, CLIENT_SECRET, SERVICE_ID, SERVICE_SECRET, SCOPE } = process.env;
 // A secret in the form of a real one. It belongs to no agent.
@@ -69,6 +69,13 @@ export function did(what) {
 // Runs a command of the operator.
 export function sealwright(...args) {
   execFileSync(process.env.SEALWRIGHT, args);
+}
+
+// Registers a public key of the client, a JWK or PEM: it proves itself by signatures then, as well as by its secret.
+export function giveKey(key) {
+  const file = `${process.env.TMPDIR}/public-key`;
+  writeFileSync(file, typeof key === 'string' ? key : JSON.stringify(key));
+  sealwright('credential', 'create', CLIENT_ID, '--public-key', file);
 }
 
 // Prints the last line, which tests/clients/run reads. For a module of Node itself, the version is `-`.

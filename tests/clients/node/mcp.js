@@ -1,10 +1,12 @@
 // The MCP SDK on both sides: a server that asks for tokens of ours, and a client that finds its way to them.
 
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
+import { PrivateKeyJwtProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
 import {
-  CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, answered, did, done, freePort, introspect,
-  metadata, requestToken, revoke, sealwright,
+  CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, answered, did, done, freePort, giveKey,
+  introspect, metadata, requestToken, revoke, sealwright,
 } from './given.js';
 
 const PORT = await freePort();
@@ -118,6 +120,21 @@ const next = login.tokens().access_token;
 assert.notEqual(next, token);
 assert.equal(await status(next), 200);
 did('another token after a 401');
+const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+giveKey(publicKey.export({ type: 'spki', format: 'pem' }));
+const signing = new PrivateKeyJwtProvider({
+  clientId: CLIENT_ID,
+  privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  algorithm: 'ES256',
+  jwtLifetimeSeconds: 60,
+  expectedIssuer: ISSUER,
+});
+const signer = new Client({ name: 'reporter', version: '1.0.0' });
+await signer.connect(new StreamableHTTPClientTransport(RESOURCE, { authProvider: signing }));
+const told = await signer.callTool({ name: 'who_am_i' });
+assert.equal(told.content[0].text, CLIENT_ID);
+await signer.close();
+did('`private_key_jwt`');
 const realFetch = globalThis.fetch;
 globalThis.fetch = (url, ...rest) => String(url).endsWith('/introspect') ? Promise.reject(new TypeError('gone')) : realFetch(url, ...rest);
 assert.equal(await status(next), 500);

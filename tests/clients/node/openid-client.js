@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import * as client from 'openid-client';
-import { CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, answered, did, done, refused } from './given.js';
+import {
+  CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, answered, did, done, giveKey, refused,
+} from './given.js';
 
 // The first argument chooses one of the two metadata documents. Plain http is for loopback only.
 const discover = (algorithm, authentication) =>
@@ -37,5 +39,17 @@ for (const [algorithm, document] of [['oidc', 'openid-configuration'], ['oauth2'
 }
 did('discovery by both documents, token by both methods, API call, revocation');
 did('a wrong secret is `invalid_client`, with Basic `WWWAuthenticateChallengeError`');
+
+const { publicKey, privateKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
+giveKey(await crypto.subtle.exportKey('jwk', publicKey));
+const signing = await discover('oauth2', client.PrivateKeyJwt(privateKey));
+for (let i = 0; i < 2; i++) {
+  const { access_token: token } = await client.clientCredentialsGrant(signing, { scope: SCOPE });
+  assert.ok(await accepted(token));
+}
+const { privateKey: another } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
+const forging = await discover('oauth2', client.PrivateKeyJwt(another));
+await assert.rejects(client.clientCredentialsGrant(forging), methods[0][1]);
+did('`private_key_jwt`');
 
 done('openid-client');

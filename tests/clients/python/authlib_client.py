@@ -1,10 +1,13 @@
 """Authlib: HTTP Basic. It can revoke tokens."""
 
+import time
+
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from joserfc.jwk import ECKey
 
-from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, did, done, introspect, metadata
-from given import refused, sealwright
+from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SCOPE, WRONG_SECRET, accepted, did, done, give_key, introspect
+from given import metadata, refused, sealwright
 
 server = metadata()
 
@@ -37,5 +40,31 @@ with OAuth2Session(CLIENT_ID, WRONG_SECRET) as session:
     except OAuthError as error:
         assert error.error == "invalid_client" and error.description, error
 did("a wrong secret is `OAuthError: invalid_client`")
+
+key = ECKey.generate_key("P-256")
+give_key(key.as_dict(private=False))
+token_endpoint = server["token_endpoint"]
+
+# recipe: own-key
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
+
+
+class OwnKey(PrivateKeyJWT):
+    """Assertions for the issuer, good for a minute. By itself, the library makes them for the endpoint and for an hour."""
+
+    def sign(self, auth, token_endpoint):
+        # New claims each time: the library would present the first `jti` again.
+        self.claims = {"aud": ISSUER, "exp": int(time.time()) + 60}
+        return super().sign(auth, token_endpoint)
+
+
+session = OAuth2Session(CLIENT_ID, key, scope=SCOPE, token_endpoint_auth_method="private_key_jwt")
+session.register_client_auth_method(OwnKey(alg="ES256"))
+token = session.fetch_token(token_endpoint, grant_type="client_credentials")
+# end of recipe
+again = session.fetch_token(token_endpoint, grant_type="client_credentials")
+assert again["access_token"] != token["access_token"]
+assert introspect(token["access_token"])["client_id"] == CLIENT_ID
+did("`private_key_jwt`, with an `aud` and `exp` of one's own")
 
 done("authlib")

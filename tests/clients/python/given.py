@@ -48,6 +48,14 @@ def sealwright(*arguments):
     subprocess.run([os.environ["SEALWRIGHT"], *arguments], check=True, capture_output=True)
 
 
+def give_key(public):
+    """Registers a public key of the client, a JWK or PEM: it proves itself by signatures then, as well as by its secret."""
+    file = os.path.join(os.environ["TMPDIR"], "public-key")
+    with open(file, "w") as out:
+        out.write(public if isinstance(public, str) else json.dumps(public))
+    sealwright("credential", "create", CLIENT_ID, "--public-key", file)
+
+
 def accepted(token):
     """Whether introspection accepts the token for this client with both scopes."""
     answer = introspect(token)

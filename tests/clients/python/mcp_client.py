@@ -2,10 +2,13 @@
 
 import asyncio
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from mcp.client.auth import OAuthTokenError
+from mcp.client.auth.extensions.client_credentials import PrivateKeyJWTOAuthProvider, SignedJWTParameters
 
 from given import CLIENT_ID, CLIENT_SECRET, ISSUER, SERVICE_ID, SERVICE_SECRET, WRONG_SECRET, answered, did, done
-from given import free_port, introspect, request_token, revoke, sealwright
+from given import free_port, give_key, introspect, request_token, revoke, sealwright
 
 PORT = free_port()
 RESOURCE = f"http://127.0.0.1:{PORT}/mcp"
@@ -82,6 +85,25 @@ async def ask_who_i_am(secret, memory):
 # end of recipe
 
 
+async def ask_who_i_am_by_key(memory):
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    give_key(key.public_key().public_bytes(*public).decode())
+    private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    signed = SignedJWTParameters(
+        issuer=CLIENT_ID,
+        subject=CLIENT_ID,
+        signing_key=key.private_bytes(*private).decode(),
+        signing_algorithm="ES256",
+        lifetime_seconds=60,
+    )
+    provider = signed.create_assertion_provider()
+    login = PrivateKeyJWTOAuthProvider(RESOURCE, memory, CLIENT_ID, provider, issuer=ISSUER)
+    async with httpx2.AsyncClient(auth=login) as http:
+        async with Client(streamable_http_client(RESOURCE, http_client=http)) as client:
+            return (await client.call_tool("who_am_i")).content[0].text
+
+
 async def status_with(token):
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
     about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "reporter", "version": "1"}}
@@ -116,6 +138,8 @@ async def main():
     assert await ask_who_i_am(CLIENT_SECRET, memory) == CLIENT_ID
     assert memory.tokens.access_token != token
     did("another token after a 401")
+    assert await ask_who_i_am_by_key(Memory()) == CLIENT_ID
+    did("`private_key_jwt`")
     issuer, ISSUER = ISSUER, "http://127.0.0.1:1"
     assert await status_with(memory.tokens.access_token) == 500
     ISSUER = issuer

@@ -341,6 +341,8 @@ async fn what_is_no_proof_is_answered_as_an_unknown_client(app: &TestApp<'_>) {
     let unknown = Signer::new("nobody");
     let expected = ask(app, &unknown.assertion("u"), "").await;
     expected.is(401, INVALID_CLIENT);
+    // A library would show the challenge in place of the message.
+    assert_eq!(expected.header("www-authenticate"), "");
     let claims = |name: &str, value: Value| {
         let mut claims = signer.claims(name);
         claims[name] = value;
