@@ -8,6 +8,7 @@ public final class Main {
             case "nimbus" -> Nimbus.check();
             case "spring-at-jwt" -> Spring.checkAtJwt();
             case "spring-typ-jwt" -> Spring.checkTypJwt();
+            case "spring-own-key" -> OwnKey.check();
             case "spring-introspection" -> Spring.checkIntrospection();
             default -> throw new IllegalArgumentException(arguments[0]);
         }
