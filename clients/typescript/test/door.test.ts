@@ -89,6 +89,8 @@ for (const [name, open] of Object.entries(doors)) {
     issuer.revoke('mine');
     for (let patience = 0; (await call('/read', `Bearer ${token}`)).status === 200; patience += 1) {
       assert.ok(patience < 1_000);
+      // The poll after the first list comes a moment later.
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
     const revoked = await call('/read', `Bearer ${token}`);
     assert.equal(revoked.status, 401);
