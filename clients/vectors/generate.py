@@ -189,7 +189,7 @@ def tokens():
     refuse("malformed", "a payload with NaN", signed(header(), raw_claims(',"a":NaN}')))
     for name, part in [("header", lambda text: signed(compact(header())[:-1] + text, claims())), ("payload", lambda text: signed(header(), raw_claims(text)))]:
         refuse("malformed", f"a {name} of 65 levels", part(f',"a":{"[" * 64}{"]" * 64}}}'))
-        refuse("malformed", f"a {name} of 700 objects within objects", part(f',"a":{'{"a":' * 700}1{"}" * 700}}}'))
+        refuse("malformed", f"a {name} of 700 objects within objects", part(',"a":' + '{"a":' * 700 + "1" + "}" * 701))
         refuse("malformed", f"a {name} with half a character", part(',"a":"\\ud83d"}'))
         refuse("malformed", f"a {name} with the halves of a character in the wrong order", part(',"a":["\\ude00\\ud83d"]}'))
         refuse("malformed", f"a {name} with half a character for a name", part(',"\\uD83D":1}'))
@@ -432,11 +432,14 @@ def errors():
     case(name + "a 200 without a lifetime", 200, {"access_token": "t", "token_type": "Bearer"}, "Unavailable")
     case(name + "a 200 with a lifetime of text", 200, {"access_token": "t", "token_type": "Bearer", "expires_in": "600"}, "Unavailable")
     case(name + "a 200 with a negative lifetime", 200, {"access_token": "t", "token_type": "Bearer", "expires_in": -1}, "Unavailable")
+    case(name + "a 200 with a lifetime of 0", 200, {"access_token": "t", "token_type": "Bearer", "expires_in": 0}, "Unavailable")
+    case(name + "a 200 with a lifetime beyond doubles", 200, '{"access_token":"t","token_type":"Bearer","expires_in":1e400}', "Unavailable")
     case(name + "a 200 with a token of another type", 200, {"access_token": "t", "token_type": "DPoP", "expires_in": 600}, "Unavailable")
     case(name + "a 200 that is an array", 200, "[]", "Unavailable")
     case(name + "error as an array", 400, {"error": ["invalid_client"]}, "InvalidRequest")
     case(name + "Retry-After as no number", 429, plain("slow_down", "x"), "RateLimited", Retry_After="soon")
     case(name + "Retry-After negative", 503, plain("temporarily_unavailable", "x"), "Unavailable", Retry_After="-5")
+    case(name + "RateLimit beyond every calendar", 403, oculus("QUOTA_EXCEEDED", "forbidden", month), "QuotaReached", RateLimit='"month";r=0;t=999999999999999')
     case(name + "RateLimit that is cut off", 403, oculus("QUOTA_EXCEEDED", "forbidden", month), "QuotaReached", RateLimit='"month";r=0;t=')
     case(
         name + "RateLimit in another order, beside another", 403, oculus("QUOTA_EXCEEDED", "forbidden", month), "QuotaReached", resets_in=60,

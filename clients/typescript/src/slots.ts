@@ -203,7 +203,8 @@ function read(answer: Answer, asked: number, clock: Clock): Held {
     typeof token_type === 'string' &&
     token_type.toLowerCase() === 'bearer' &&
     typeof expires_in === 'number' &&
-    expires_in >= 0;
+    Number.isFinite(expires_in) &&
+    expires_in > 0;
   if (!isToken)
     throw new Unavailable('the token endpoint answered 200 without a token', undefined, { status: 200 });
   const renewAt = RENEW_AT + RENEW_SPREAD * (2 * Math.random() - 1);

@@ -30,7 +30,7 @@ MAX_BYTES = 65_536
 
 _MAX_TEXT = 200
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_RESET = re.compile(r"^\s*\"month\"\s*(?=;)(?=.*;\s*t=(\d{1,15})\s*(?:;|$))")
+_RESET = re.compile(r"^\s*\"month\"\s*(?=;)(?=.*;\s*t=(\d{1,9})\s*(?:;|$))")
 
 _CODES: Mapping[str, type[TokenError]] = {
     # RFC 6749, RFC 8707
