@@ -32,11 +32,18 @@ export async function readFile(path: string, issuer: string): Promise<Kept | und
 
 /** Writes the file, so that a crash leaves the old one or the new one. */
 export async function writeFile(path: string, issuer: string, { snapshot, heardAt }: Kept): Promise<void> {
-  const { writeFile, rename } = await files();
+  const { writeFile, rename, rm } = await files();
   const { forgottenUntil } = snapshot;
   const text = JSON.stringify({ format: FORMAT, issuer, heardAt, forgottenUntil, list: listOf(snapshot) });
-  await writeFile(`${path}.new`, text, { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  // A name of its own, since the processes of a cluster may write the same file; `wx` follows no link.
+  const own = `${path}.${crypto.randomUUID()}.new`;
+  try {
+    await writeFile(own, text, { mode: 0o600, flag: 'wx' });
+    await rename(own, path);
+  } catch (error) {
+    await rm(own, { force: true });
+    throw error;
+  }
 }
 
 /** The list as the server would send it. */

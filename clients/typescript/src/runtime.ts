@@ -13,8 +13,9 @@ export function processEnv(): Env {
 /** The part of `node:fs/promises` that is used. */
 export interface Files {
   readFile(path: string, encoding: 'utf8'): Promise<string>;
-  writeFile(path: string, text: string, options: { mode: number }): Promise<void>;
+  writeFile(path: string, text: string, options: { mode: number; flag: string }): Promise<void>;
   rename(from: string, to: string): Promise<void>;
+  rm(path: string, options: { force: boolean }): Promise<void>;
 }
 
 /** Files, where the runtime has any. The name is no literal, so that bundlers for workers pass over it. */
