@@ -733,6 +733,21 @@ def test_ever_new_event_loops_leave_nothing_behind() -> None:
     assert len(pollers) == 1
 
 
+def test_nothing_in_claims_can_be_changed() -> None:
+    claims = Claims(
+        {"iss": "i", "sub": "s", "client_id": "c", "jti": "j", "epoch": 1, "scope": "a", "later": {"list": [1, {"x": 2}]}},
+        ("a",), 1, 2, 0,
+    )  # fmt: skip
+    with pytest.raises(AttributeError):
+        claims.scopes = ("a", "b")
+    with pytest.raises(AttributeError):
+        del claims.scopes
+    with pytest.raises(TypeError):
+        claims["later"]["list"][1]["x"] = 3
+    assert claims["later"]["list"] == (1, {"x": 2})
+    assert claims.scopes == ("a",)
+
+
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 

@@ -92,7 +92,7 @@ export function readClaims(bytes: Uint8Array): Claims {
     iat: iat as number,
     exp: exp as number,
     highRisk: risk === 'high',
-    payload: Object.freeze(payload),
+    payload: frozen(payload),
   });
 }
 
@@ -110,6 +110,12 @@ export function judgeTime(claims: Claims, now: number): void {
   const nbf = (claims.payload['nbf'] as number | undefined) ?? 0;
   if (second < claims.iat || second < nbf)
     throw new InvalidToken('not_yet_valid', 'the token is of the future');
+}
+
+/** The same value, in which nothing can be changed any more. */
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) for (const inside of Object.values(value)) frozen(inside);
+  return Object.freeze(value);
 }
 
 const malformed = (why: string) => new InvalidToken('malformed', `the token is malformed: ${why}`);

@@ -157,6 +157,19 @@ test('without a background, nothing happens but on use', async () => {
   await verifier.close();
 });
 
+test('nothing in claims can be changed, and what is no text is malformed', async () => {
+  const { issuer, verifier } = await scene();
+  const claims = await verifier.verify(await issuer.token({ later: { list: [1, { x: 2 }] } }));
+  const later = claims.payload['later'] as { list: [number, { x: number }] };
+  assert.throws(() => later.list.push(3), TypeError);
+  assert.throws(() => {
+    later.list[1].x = 3;
+  }, TypeError);
+  for (const nothing of [undefined, null, 7, {}] as unknown[] as string[])
+    await assert.rejects(verifier.verify(nothing), reason('malformed'));
+  await verifier.close();
+});
+
 test('a scope that is missing is named', async () => {
   const { issuer, verifier } = await scene();
   const token = await issuer.token({ scope: 'db:read files:read' });

@@ -11,6 +11,15 @@ from .errors import InsufficientScope
 __all__ = ["Claims"]
 
 
+def _frozen(value: Any) -> Any:
+    """A JSON value in which nothing can be changed: an object as a view, an array as a tuple."""
+    if isinstance(value, dict):
+        return MappingProxyType({name: _frozen(member) for name, member in value.items()})
+    if isinstance(value, list):
+        return tuple(_frozen(one) for one in value)
+    return value
+
+
 class Claims(Mapping[str, Any]):
     """The claims of a token that is good: `claims.client_id`, and any other by its name, `claims["jti"]`."""
 
@@ -27,6 +36,7 @@ class Claims(Mapping[str, Any]):
     """The agent."""
     audience: tuple[str, ...]
     """For whom it was issued."""
+    _claims: Mapping[str, Any]
     scopes: tuple[str, ...]
     """What it may be used for."""
     jti: str
@@ -50,20 +60,30 @@ class Claims(Mapping[str, Any]):
         self, claims: dict[str, Any], audience: tuple[str, ...], issued_at: int, expires_at: int, not_before: int
     ) -> None:
         # Whoever verifies the same token later gets the same object, so nothing in it can be changed.
-        self._claims: Mapping[str, Any] = MappingProxyType(claims)
-        self.issuer = claims["iss"]
-        self.subject = claims["sub"]
-        self.client_id = claims["client_id"]
-        self.audience = audience
-        self.scopes = tuple(scope for scope in claims.get("scope", "").split(" ") if scope)
-        self.jti = claims["jti"]
-        self.epoch = claims["epoch"]
-        self.org_id = claims.get("org_id")
-        self.org_epoch = claims.get("org_epoch", 0)
-        self.issued_at = issued_at
-        self.expires_at = expires_at
-        self.not_before = not_before
-        self.high_risk = claims.get("risk") == "high"
+        told = {
+            "_claims": _frozen(claims),
+            "issuer": claims["iss"],
+            "subject": claims["sub"],
+            "client_id": claims["client_id"],
+            "audience": audience,
+            "scopes": tuple(scope for scope in claims.get("scope", "").split(" ") if scope),
+            "jti": claims["jti"],
+            "epoch": claims["epoch"],
+            "org_id": claims.get("org_id"),
+            "org_epoch": claims.get("org_epoch", 0),
+            "issued_at": issued_at,
+            "expires_at": expires_at,
+            "not_before": not_before,
+            "high_risk": claims.get("risk") == "high",
+        }
+        for name, value in told.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("the claims of a token cannot be changed")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("the claims of a token cannot be changed")
 
     def demand(self, *scopes: str) -> None:
         """Raises `InsufficientScope` unless the token has all these scopes."""
