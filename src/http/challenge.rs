@@ -75,8 +75,8 @@ impl AuthAttempt {
         let by_header = authorization(&headers).map_or(true, |scheme| !scheme.names_no_client());
         let holds = |form: &Parameters<'_>, name| matches!(form.one(name), Ok(Some(_)));
         let proves = |form: Parameters<'_>| {
-            holds(&form, "client_assertion")
-                || holds(&form, "client_id") && holds(&form, "client_secret")
+            let both = |one, other| holds(&form, one) && holds(&form, other);
+            both("client_assertion_type", "client_assertion") || both("client_id", "client_secret")
         };
         !by_header && Parameters::read(self.encoding, &self.body).is_ok_and(proves)
     }
