@@ -108,6 +108,13 @@ pub mod domain {
     pub mod org {
         pub use crate::domain::org::{Org, OrgEpoch, OrgId, OrgName, OrgStanding, OrgStatus};
     }
+    pub mod partner {
+        pub use crate::domain::partner::draft::PartnerDraft;
+        pub use crate::domain::partner::preset::PartnerPreset;
+        pub use crate::domain::partner::record::{Partner, PartnerTerms};
+        pub use crate::domain::partner::source::{KeySource, PartnerIssuer};
+        pub use crate::domain::partner::terms::{PartnerId, PartnerName, PartnerStatus};
+    }
     pub mod permission {
         pub use crate::domain::permission::{AgentOperation, CallerRights, Denial};
     }

@@ -66,6 +66,8 @@ mod narrowing;
 mod org;
 #[path = "cli/owners.rs"]
 mod owners;
+#[path = "cli/partner.rs"]
+mod partner;
 #[path = "cli/postgres.rs"]
 mod postgres;
 #[path = "cli/printed.rs"]

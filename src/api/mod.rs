@@ -11,6 +11,7 @@ pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod orgs;
+pub(crate) mod partners;
 pub(crate) mod plans;
 pub(crate) mod restore;
 pub(crate) mod scopes;

@@ -42,6 +42,7 @@ mod openapi;
 mod operator;
 mod operator_file;
 mod orgs;
+mod partners;
 mod plans;
 mod processes;
 mod reload;

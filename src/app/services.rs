@@ -210,7 +210,6 @@ pub fn compose(
     } = opened;
     let issuer = &config.token.issuer;
     let default_audience = default_audience(config)?;
-    let own_audiences = vec![issuer.clone(), default_audience.as_str().to_owned()];
     let limits = Arc::new(Limits::new(&reload::rates(config)));
     let authenticator = Arc::new(Authenticator::new(
         Arc::clone(store),
@@ -219,7 +218,7 @@ pub fn compose(
         Arc::clone(clock),
         Assertions::new(Arc::clone(store), issuer),
     ));
-    let tokens = Arc::new(opened.tokens(own_audiences));
+    let tokens = Arc::new(opened.tokens(vec![issuer.clone(), default_audience.as_str().into()]));
     let list = Arc::new(RevocationList::new(
         Arc::clone(watch.gate()),
         Arc::clone(records),
@@ -272,6 +271,7 @@ pub fn compose(
         idempotency: Arc::clone(idempotency),
         scopes: opened.scopes(config),
         orgs: opened.orgs(),
+        partners: opened.partners(),
         audit: opened.audit(),
         clock: Arc::clone(clock),
         cursors: Arc::clone(cursors),

@@ -13,6 +13,7 @@ use super::doctor::DoctorArgs;
 use super::input;
 use super::key::KeyCommand;
 use super::org::OrgCommand;
+use super::partner::PartnerCommand;
 use super::plan::PlanCommand;
 use super::restore::RestoreArgs;
 use super::revocation::RevocationCommand;
@@ -52,6 +53,9 @@ pub(super) enum Command {
     /// Organizations: agents that see nothing of others
     #[command(subcommand)]
     Org(OrgCommand),
+    /// Partners: platforms whose signed tokens prove who an agent is
+    #[command(subcommand)]
+    Partner(PartnerCommand),
     /// The plans: how many tokens a month agents may get
     #[command(subcommand)]
     Plan(PlanCommand),

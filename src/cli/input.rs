@@ -8,6 +8,8 @@ use crate::domain::Invalid;
 use crate::domain::about::{self, Description, Label, Owner};
 use crate::domain::act::ChangeReason;
 use crate::domain::agent::{Audience, RedirectUri, UserId};
+use crate::domain::partner::pointer::ClaimPointer;
+use crate::domain::partner::terms::AlgorithmName;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 use crate::domain::ttl::Ttl;
@@ -106,6 +108,16 @@ pub(super) fn redirect_uri(text: &str) -> Result<Item<RedirectUri>, Invalid> {
 /// Reads one `--user-id`.
 pub(super) fn user_id(text: &str) -> Result<Item<UserId>, Invalid> {
     item(text, UserId::parse)
+}
+
+/// Reads one `--require`.
+pub(super) fn claim(text: &str) -> Result<Item<ClaimPointer>, Invalid> {
+    item(text, ClaimPointer::parse)
+}
+
+/// Reads one `--algorithm`.
+pub(super) fn algorithm(text: &str) -> Result<Item<AlgorithmName>, Invalid> {
+    item(text, AlgorithmName::parse)
 }
 
 fn item<T>(text: &str, parse: impl Fn(&str) -> Result<T, Invalid>) -> Result<Item<T>, Invalid> {

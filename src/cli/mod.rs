@@ -44,6 +44,8 @@ mod new_secret;
 mod openapi;
 mod org;
 mod output;
+mod partner;
+mod partner_args;
 mod plan;
 mod restore;
 mod revocation;
@@ -165,6 +167,7 @@ fn execute(
         Command::Credential(command) => block_on(credential::run(command, &config, out)),
         Command::Plan(command) => block_on(plan::run(command, &config, out)),
         Command::Org(command) => block_on(org::run(command, &config, out)),
+        Command::Partner(command) => block_on(partner::run(command, &config, out)),
         Command::Scope(command) => block_on(scope::run(command, &config, out)),
         Command::Key(command) => block_on(key::run(command, &config, out)),
         Command::Token(command) => block_on(token::run(command, &config, secret, out)),

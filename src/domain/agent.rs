@@ -152,7 +152,7 @@ impl RedirectUri {
 }
 
 /// RFC 3986 §2: whether the text has only a URI's characters, including the `#` of a fragment.
-fn is_written_as_uri(text: &str) -> bool {
+pub(crate) fn is_written_as_uri(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
     text.bytes().all(allowed) && percent_is_followed_by_hex(text)
 }

@@ -21,6 +21,7 @@ pub(crate) mod id;
 pub(crate) mod idempotency;
 pub(crate) mod network;
 pub(crate) mod org;
+pub(crate) mod partner;
 pub(crate) mod permission;
 pub(crate) mod precondition;
 pub(crate) mod quota;

@@ -101,6 +101,12 @@ pub enum RejectionCode {
     OrgScopesInUse,
     /// Other requests changed the organization again and again meanwhile.
     OrgKeptChanging,
+    /// No partner has this id.
+    PartnerNotFound,
+    /// A partner of the organization has this issuer already.
+    PartnerExists,
+    /// Other requests changed the partner again and again meanwhile.
+    PartnerKeptChanging,
     /// No event has this id, or it was pruned.
     EventNotFound,
     /// The event, or any event, is not in the tamper-evident log yet.
@@ -121,7 +127,7 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 30] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -141,6 +147,9 @@ impl RejectionCode {
         Self::OrgBuiltIn,
         Self::OrgScopesInUse,
         Self::OrgKeptChanging,
+        Self::PartnerNotFound,
+        Self::PartnerExists,
+        Self::PartnerKeptChanging,
         Self::EventNotFound,
         Self::NotLoggedYet,
         Self::ScopeStaysHighRisk,
@@ -174,6 +183,9 @@ impl RejectionCode {
             Self::OrgBuiltIn => ("ORG_BUILT_IN", Class::Conflict, "the organization `default` is built in: it allows every scope and is never stopped"),
             Self::OrgScopesInUse => ("ORG_SCOPES_IN_USE", Class::Conflict, "agents of the organization hold other scopes"),
             Self::OrgKeptChanging => ("ORG_KEPT_CHANGING", Class::Conflict, "the organization, or its agents, kept changing under this update: try again"),
+            Self::PartnerNotFound => ("PARTNER_NOT_FOUND", Class::NotFound, "no partner has this id"),
+            Self::PartnerExists => ("PARTNER_EXISTS", Class::Conflict, "a partner of the organization has this issuer already"),
+            Self::PartnerKeptChanging => ("PARTNER_KEPT_CHANGING", Class::Conflict, "the partner kept changing under this update: try again"),
             Self::EventNotFound => ("EVENT_NOT_FOUND", Class::NotFound, "no event has this id, or it is not kept any more"),
             Self::NotLoggedYet => ("NOT_LOGGED_YET", Class::NotFound, "it is not in the log yet: try again in a moment"),
             Self::ScopeStaysHighRisk => ("SCOPE_STAYS_HIGH_RISK", Class::Conflict, "the scope stays high-risk"),

@@ -22,6 +22,7 @@ use crate::service::manage::agents::Agents;
 use crate::service::manage::audit::Audit;
 use crate::service::manage::idempotency::Idempotency;
 use crate::service::manage::orgs::Orgs;
+use crate::service::manage::partners::Partners;
 use crate::service::manage::scopes::Scopes;
 use crate::service::readiness::Readiness;
 use crate::service::refusals::Refusals;
@@ -65,6 +66,8 @@ pub struct State {
     pub scopes: Scopes,
     /// Shows and changes organizations.
     pub orgs: Orgs,
+    /// Shows and changes partners.
+    pub partners: Partners,
     /// Shows and changes agents.
     pub agents: Agents,
     /// Keeps the replies to requests that may be sent again.

@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` and `spend` (how authorization codes and client assertions affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `process` (who serves from the store), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `partner`, `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `process` (who serves from the store), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -40,6 +40,7 @@ mod key;
 mod lane_use;
 mod log;
 mod org;
+mod partner;
 mod piece;
 pub(crate) mod postgres;
 mod process;
@@ -94,7 +95,7 @@ pub use write::{
     KeyReplacement, KeyResealing, LogChange, OrgChange, Outcome, Retires, ScopeChange, TokenChange,
     Write,
 };
-pub(crate) use write::{RefusedRequests, UsageChange, VerifierChange};
+pub(crate) use write::{PartnerChange, RefusedRequests, UsageChange, VerifierChange};
 
 /// A store of record, as the path of a token needs it. A missing row is `None`, never an error. All
 /// other reads are in [`Records`].

@@ -28,6 +28,7 @@ use super::key::ReadKeys;
 use super::lane_use::LaneUse;
 use super::log::{LogEntry, LogEntryKind, LogHead};
 use super::org::ReadOrgs;
+use super::partner::ReadPartners;
 use super::process::Processes;
 use super::rehearsal::Rehearse;
 use super::reply::ReadReplies;
@@ -43,6 +44,7 @@ pub trait Records:
     ReadAgents
     + ReadHolders
     + ReadOrgs
+    + ReadPartners
     + ReadCredentials
     + Rehearse
     + ReadRevocations
@@ -64,6 +66,7 @@ impl<T> Records for T where
     T: ReadAgents
         + ReadHolders
         + ReadOrgs
+        + ReadPartners
         + ReadCredentials
         + Rehearse
         + ReadRevocations

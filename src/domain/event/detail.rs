@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::agent::Audience;
 use crate::domain::id::{AgentId, CredentialId, Jti};
+use crate::domain::org::OrgId;
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
 
@@ -75,6 +76,15 @@ impl Event {
             | Self::OrgSuspended(org)
             | Self::OrgReactivated(org)
             | Self::OrgTokensRevoked(org) => Some(&org.org_id),
+            Self::PartnerCreated(partner)
+            | Self::PartnerUpdated(partner)
+            | Self::PartnerSuspended(partner)
+            | Self::PartnerReactivated(partner)
+            | Self::PartnerDeleted(partner) => {
+                // Whoever changes a partner of the first organisation belongs to that.
+                let org_id = Some(&partner.org_id).filter(|org_id| !org_id.is_default());
+                org_id.map(OrgId::as_str)
+            }
             _ => None,
         }
     }
@@ -495,6 +505,7 @@ mod tests {
         };
         let partner = |changed| PartnerFacts {
             partner_id: "p".to_owned(),
+            org_id: OrgId::default(),
             changed,
         };
         let org_changed = json!({ "changed": changed() });

@@ -5,6 +5,7 @@ use crate::domain::agent::Audience;
 use crate::domain::credential::CredentialKind;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::org::OrgId;
 use crate::domain::time::Timestamp;
 
 use super::changes::Changes;
@@ -75,6 +76,8 @@ pub struct OrgFacts {
 pub struct PartnerFacts {
     /// Its id.
     pub partner_id: String,
+    /// The organisation that it belongs to.
+    pub org_id: OrgId,
     /// What changed.
     pub changed: Changes,
 }

@@ -27,7 +27,7 @@ use super::body::{FieldPlace, FromJson};
 use super::json_value::JsonValue;
 
 /// A text that its type parses.
-fn parse_text<T>(
+pub(super) fn parse_text<T>(
     value: &JsonValue<'_>,
     at: FieldPlace<'_>,
     errors: &mut Vec<FieldError>,
@@ -44,7 +44,7 @@ fn up_to(most: usize) -> ObjectBuilder {
 }
 
 /// A text of one line: no control characters, and something to read.
-fn line(most: usize) -> ObjectBuilder {
+pub(super) fn line(most: usize) -> ObjectBuilder {
     up_to(most).pattern(Some(
         r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
     ))
@@ -77,21 +77,22 @@ fn labels_schema(value: RefOr<Schema>) -> RefOr<Schema> {
 /// Types that parse a text.
 macro_rules! parsed_texts {
     ($($type:ty => $schema:expr),* $(,)?) => {$(
-        impl FromJson for $type {
-            fn schema() -> RefOr<Schema> {
+        impl $crate::http::manage::body::FromJson for $type {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 $schema.into()
             }
 
             fn from_json(
-                value: &JsonValue<'_>,
-                at: FieldPlace<'_>,
-                errors: &mut Vec<FieldError>,
+                value: &$crate::http::manage::json_value::JsonValue<'_>,
+                at: $crate::http::manage::body::FieldPlace<'_>,
+                errors: &mut Vec<$crate::domain::rejection::FieldError>,
             ) -> Option<Self> {
-                parse_text(value, at, errors, Self::parse)
+                $crate::http::manage::values::parse_text(value, at, errors, Self::parse)
             }
         }
     )*};
 }
+pub(super) use parsed_texts;
 
 parsed_texts!(
     AgentId => id(),

@@ -82,6 +82,7 @@ const PATH: &[ParameterRow] = &[
     ParameterRow { below: "/api/v1/audit/log/", name: "file", schema: text, example: Some("checkpoint"), meaning: "`checkpoint` or `tile/…`, after a generation or without one. The slashes in it are part of the path." },
     ParameterRow { below: "/api/v1/audit/{id}", name: "id", schema: integer, example: None, meaning: "The event's id." },
     ParameterRow { below: "/api/v1/orgs/", name: "id", schema: text, example: None, meaning: "The organization's id." },
+    ParameterRow { below: "/api/v1/partners/", name: "id", schema: text, example: None, meaning: "The partner's id." },
     ParameterRow { below: "/api/v1/revocations/verifiers/", name: "verifier", schema: text, example: Some("gateway/orders/pod-1"), meaning: "The verifier as `slowest` names it, percent-encoded." },
     ParameterRow { below: "/api/v1/scopes/", name: "scope", schema: text, example: Some("agents:read"), meaning: "The scope." },
     ParameterRow { below: "/forward-auth/", name: "rest", schema: text, example: None, meaning: "What a gateway adds: the path of its client's request." },

@@ -31,6 +31,8 @@ pub enum ApiTag {
     Scopes,
     /// Organizations.
     Orgs,
+    /// Partners.
+    Partners,
     /// Signing keys.
     Keys,
     /// What the caller or the server is.
@@ -39,7 +41,7 @@ pub enum ApiTag {
 
 impl ApiTag {
     /// Every tag, in the order of the document.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Tokens,
         Self::Discovery,
         Self::Gateways,
@@ -48,6 +50,7 @@ impl ApiTag {
         Self::Audit,
         Self::Scopes,
         Self::Orgs,
+        Self::Partners,
         Self::Keys,
         Self::Server,
     ];
@@ -68,6 +71,10 @@ impl ApiTag {
             Self::Orgs => (
                 "Organizations",
                 "Groups of agents that see nothing of each other.",
+            ),
+            Self::Partners => (
+                "Partners",
+                "Platforms whose signed tokens prove who an agent is.",
             ),
             Self::Keys => ("Keys", "The keys that sign tokens."),
             Self::Server => ("Server", "The caller, and the health of the server."),

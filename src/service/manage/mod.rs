@@ -8,7 +8,7 @@
 //! and ends them) with `credential_limit`, `new_secret` (makes a secret), `update`, [`request`] (how a
 //! change is asked for), [`patch`] (what an update changes), [`view`] (what is shown), [`row`] and [`import`], [`scopes`]
 //! with `scope_risk` (why a scope is high-risk) and `shortened` (whose tokens live shorter since an
-//! upgrade), [`orgs`] with `org_changes` (organizations), [`bulk`] (stops many agents at once), [`plans`], [`tokens`], [`audit`] (reads events),
+//! upgrade), [`orgs`] with `org_changes` (organizations), [`partners`] with `partner_changes`, [`bulk`] (stops many agents at once), [`plans`], [`tokens`], [`audit`] (reads events),
 //! [`usage`] (what an agent used), [`idempotency`] (requests that are sent again) with [`keeping`];
 //! `checks` has what these share.
 
@@ -31,6 +31,8 @@ pub(crate) mod keeping;
 mod new_secret;
 mod org_changes;
 pub(crate) mod orgs;
+mod partner_changes;
+pub(crate) mod partners;
 pub(crate) mod patch;
 pub(crate) mod plans;
 pub(crate) mod request;

@@ -55,6 +55,7 @@ mod migrate;
 mod open;
 mod options;
 mod orgs;
+mod partners;
 mod places;
 mod pooling;
 mod processes;

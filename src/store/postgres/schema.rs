@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use crate::store::error::OpenError;
 
 /// Every schema change, in order. Each entry needs a file with the same number for SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 23] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 24] = [
     (
         1,
         "initial",
@@ -124,6 +124,11 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 23] = [
         24,
         "client_key",
         include_str!("../../../migrations/postgres/0024_client_key.sql"),
+    ),
+    (
+        25,
+        "partner",
+        include_str!("../../../migrations/postgres/0025_partner.sql"),
     ),
 ];
 

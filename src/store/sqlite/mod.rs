@@ -49,6 +49,7 @@ mod lane;
 mod log;
 mod open;
 mod orgs;
+mod partners;
 mod places;
 mod processes;
 mod prune;

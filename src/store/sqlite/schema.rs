@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Every schema change, in order. Each entry needs a file with the same number for PostgreSQL.
-const MIGRATIONS: [(i64, &str, &str); 23] = [
+const MIGRATIONS: [(i64, &str, &str); 24] = [
     (
         1,
         "initial",
@@ -121,6 +121,11 @@ const MIGRATIONS: [(i64, &str, &str); 23] = [
         24,
         "client_key",
         include_str!("../../../migrations/sqlite/0024_client_key.sql"),
+    ),
+    (
+        25,
+        "partner",
+        include_str!("../../../migrations/sqlite/0025_partner.sql"),
     ),
 ];
 

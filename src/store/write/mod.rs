@@ -19,6 +19,7 @@ mod key;
 mod log;
 mod org;
 mod outcome;
+mod partner;
 mod previous;
 mod refusal;
 mod scope;
@@ -38,6 +39,7 @@ pub use log::LogChange;
 pub use org::OrgChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::{Kill, transition};
+pub(crate) use partner::PartnerChange;
 pub(in crate::store) use previous::{Effect, Previous, effect};
 pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
@@ -102,6 +104,8 @@ pub enum Change {
     Scope(ScopeChange),
     /// An organization.
     Org(OrgChange),
+    /// A partner.
+    Partner(PartnerChange),
     /// The keys that the store holds.
     Key(KeyChange),
     /// The tamper-evident log.
@@ -151,6 +155,7 @@ impl Change {
             Self::Key(change) => change.kills(),
             Self::Org(change) => change.kills(),
             Self::Scope(_)
+            | Self::Partner(_)
             | Self::Log(_)
             | Self::Refusals(_)
             | Self::Usage(_)
@@ -169,6 +174,7 @@ impl Change {
             Self::Token(change) => change.event(),
             Self::Scope(change) => change.event(previous),
             Self::Org(change) => change.event(),
+            Self::Partner(change) => change.event(),
             Self::Key(change) => return change.events(),
             Self::Log(change) => return Vec::from_iter(change.event()),
             Self::Refusals(refused) => refused.event(),

@@ -23,7 +23,7 @@ on_both! {
 }
 
 /// Every request that may create something: its line and its body.
-const CREATING: [(&str, &str); 6] = [
+const CREATING: [(&str, &str); 7] = [
     (
         "POST /api/v1/agents",
         r#"{"name":"n","scopes":["agents:read"]}"#,
@@ -39,6 +39,10 @@ const CREATING: [(&str, &str); 6] = [
         r#"{"scope":"new:read","description":"New"}"#,
     ),
     ("POST /api/v1/orgs", r#"{"orgId":"new","name":"New"}"#),
+    (
+        "POST /api/v1/partners",
+        r#"{"name":"New","preset":"github"}"#,
+    ),
 ];
 
 const MAKE: (&str, &str) = CREATING[0];

@@ -60,6 +60,7 @@ mod org_standing;
 mod orgs;
 mod outage;
 mod parameters;
+mod partners;
 mod polls;
 mod quota;
 mod reach;

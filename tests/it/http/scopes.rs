@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use sealwright::testing::domain::scope::BUILT_IN;
 use sealwright::testing::http::manage::MANAGE_ROUTES;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::on_both;
 use crate::harness::answer::Answer;
@@ -121,6 +121,8 @@ struct Target {
     event: String,
     /// Its organization.
     org: String,
+    /// A partner of its organization.
+    partner: String,
 }
 
 impl Target {
@@ -133,6 +135,7 @@ impl Target {
             agent: agent.id.clone(),
             credential: credential.as_str().unwrap().to_owned(),
             event: app.database.number(&event).await.to_string(),
+            partner: partner_of(app, reader, &shown.text("orgId")).await,
             org: shown.text("orgId"),
         }
     }
@@ -143,6 +146,8 @@ impl Target {
             &self.event
         } else if route.starts_with("/api/v1/orgs/") {
             &self.org
+        } else if route.starts_with("/api/v1/partners/") {
+            &self.partner
         } else {
             &self.agent
         };
@@ -157,6 +162,34 @@ impl Target {
             path.replace(name, value)
         })
     }
+}
+
+/// The partner of this organization, which is made if there is none.
+async fn partner_of(app: &TestApp<'_>, admin: &str, org: &str) -> String {
+    let headers = [
+        ("authorization", admin),
+        ("content-type", "application/json"),
+    ];
+    let body = json!({
+        "name": "n", "orgId": org, "preset": "generic", "issuer": "https://k8s.example",
+        "jwksUri": "https://k8s.example/keys",
+    });
+    let made = app
+        .send(
+            "POST",
+            "/api/v1/partners",
+            &headers,
+            body.to_string().into(),
+        )
+        .await;
+    if made.status == 201 {
+        return made.text("partnerId");
+    }
+    made.is_management_error(409, "PARTNER_EXISTS");
+    let listed = app.get_as(admin, "/api/v1/partners").await.json();
+    let mut listed = listed["data"].as_array().unwrap().iter();
+    let found = listed.find(|partner| partner["orgId"] == org).unwrap();
+    found["partnerId"].as_str().unwrap().to_owned()
 }
 
 /// Callers with one scope.
@@ -228,6 +261,7 @@ impl Stage {
                 credential: "00000000-0000-4000-8000-000000000000".to_owned(),
                 event: "9007199254740991".to_owned(),
                 org: "nowhere".to_owned(),
+                partner: "00000000-0000-4000-8000-000000000000".to_owned(),
             },
         }
     }

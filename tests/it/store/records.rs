@@ -8,6 +8,7 @@ use sealwright::testing::domain::agent_filter::AgentFilter;
 use sealwright::testing::domain::event::search::{EventCriteria, EventOrder};
 use sealwright::testing::domain::id::HolderId;
 use sealwright::testing::domain::org::{OrgEpoch, OrgId};
+use sealwright::testing::domain::partner::{PartnerId, PartnerIssuer};
 use sealwright::testing::domain::quota::PlanName;
 use sealwright::testing::domain::scope::Scope;
 use sealwright::testing::domain::time::Moment;
@@ -37,6 +38,18 @@ async fn let_in(db: &Database, may_enter: bool) {
         .unwrap();
 }
 
+/// Reads from the store while the database lets nobody in for a moment.
+macro_rules! rides_out {
+    ($db:expr, $store:expr; $($read:ident($($argument:expr),*)),* $(,)?) => {$(
+        let_in($db, false).await;
+        let mut read = Box::pin($store.$read($($argument),*));
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut read).await;
+        assert!(early.is_err(), "{} gave up: {early:?}", stringify!($read));
+        let_in($db, true).await;
+        read.await.unwrap();
+    )*};
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
     let db = Database::postgres().await;
@@ -52,7 +65,10 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
             issued_from: NOW,
         }],
     );
-    let org = OrgId::default();
+    let (org, issuer) = (
+        OrgId::default(),
+        PartnerIssuer::parse("https://a.example").unwrap(),
+    );
     let (name, filter) = (AgentName::parse("x").unwrap(), AgentFilter::default());
     let credentials = CredentialQuery {
         now: NOW,
@@ -69,17 +85,8 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
             through: 10,
         },
     );
-    macro_rules! rides_out {
-        ($($read:ident($($argument:expr),*)),* $(,)?) => {$(
-            let_in(&db, false).await;
-            let mut read = Box::pin(store.$read($($argument),*));
-            let early = tokio::time::timeout(Duration::from_millis(100), &mut read).await;
-            assert!(early.is_err(), "{} gave up: {early:?}", stringify!($read));
-            let_in(&db, true).await;
-            read.await.unwrap();
-        )*};
-    }
     rides_out!(
+        &db, store;
         agents(None, 10),
         agents_where(&filter, None, None, 10),
         agents_named(&name, 10),
@@ -99,6 +106,10 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         holders_beyond(&org, &[], 10),
         org_members(&org, 10),
         may_make_orgs(),
+        partner(PartnerId(uuid(NOW))),
+        partner_of_issuer(&org, &issuer),
+        partners(None, None, 10),
+        partners(Some(&org), None, 10),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),
         killed_tokens(&tokens, Some(0), NOW, 10),

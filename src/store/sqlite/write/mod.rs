@@ -33,6 +33,7 @@ mod key;
 mod log;
 mod new_credential;
 mod org;
+mod partner;
 mod reply;
 mod reseal;
 mod scope;
@@ -167,6 +168,7 @@ async fn apply(conn: &mut SqliteConnection, write: &Write, killed: i64) -> sqlx:
         Change::Token(change) => token::apply(conn, change, killed).await.map(effect),
         Change::Scope(change) => scope::apply(conn, at, change).await,
         Change::Org(change) => org::apply(conn, at, change, killed).await.map(effect),
+        Change::Partner(change) => partner::apply(conn, at, change).await.map(effect),
         Change::Key(change) => key::apply(conn, at, change, killed).await.map(effect),
         Change::Log(change) => log::apply(conn, at.second(), change).await.map(effect),
         Change::Refusals(_) | Change::Exported(_) | Change::Replayed(_) => {

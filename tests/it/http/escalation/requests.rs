@@ -54,8 +54,11 @@ impl ChangeRequest {
             dice.pick(names.agents).clone()
         };
         let names_org = route.path.starts_with("/api/v1/orgs");
+        let names_partner = route.path.starts_with("/api/v1/partners");
         let id = if names_org {
             dice.any(&["default", "other"])
+        } else if names_partner {
+            "00000000-0000-4000-8000-000000000000"
         } else {
             &agent
         };
@@ -96,7 +99,7 @@ impl ChangeRequest {
             body: body
                 .map(|body| Value::from(body).to_string())
                 .unwrap_or_default(),
-            agent: (route.path.contains("{id}") && !names_org).then_some(agent),
+            agent: (route.path.contains("{id}") && !names_org && !names_partner).then_some(agent),
             is_dry_run,
             kind: format!("{method} {}", route.path),
         }
@@ -144,6 +147,10 @@ fn body(
         ("POST", "/api/v1/scopes") => object(json!({"scope": "new:read", "description": "New"})),
         ("POST", "/api/v1/orgs") => object(json!({"name": "New"})),
         ("PATCH", "/api/v1/orgs/{id}") => object(json!({"name": "Changed", "scopes": null})),
+        ("POST", "/api/v1/partners") => object(
+            json!({"name": "New", "preset": "github", "orgId": dice.pick(&["default", "other"])}),
+        ),
+        ("PATCH", "/api/v1/partners/{id}") => object(json!({"name": "Changed"})),
         ("PATCH", "/api/v1/scopes/{scope}") => object(json!({"description": "Changed"})),
         _ => None,
     }

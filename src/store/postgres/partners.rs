@@ -1,0 +1,92 @@
+//! Partners, on PostgreSQL. The same functions in the same order as on SQLite.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::org::OrgId;
+use crate::domain::partner::record::Partner;
+use crate::domain::partner::source::PartnerIssuer;
+use crate::domain::partner::terms::PartnerId;
+use crate::store::error::StoreError;
+use crate::store::partner::{PartnerColumns, ReadPartners, partner_row};
+
+use super::errors::broken;
+use super::lane::ask_again;
+use super::open::PostgresStore;
+
+#[async_trait]
+impl ReadPartners for PostgresStore {
+    async fn partner(&self, partner_id: PartnerId) -> Result<Option<Partner>, StoreError> {
+        ask_again!(self.general, partner, partner_id).await
+    }
+
+    async fn partner_of_issuer(
+        &self,
+        org_id: &OrgId,
+        issuer: &PartnerIssuer,
+    ) -> Result<Option<Partner>, StoreError> {
+        ask_again!(self.general, partner_of_issuer, org_id, issuer).await
+    }
+
+    async fn partners(
+        &self,
+        org_id: Option<&OrgId>,
+        after: Option<PartnerId>,
+        limit: i64,
+    ) -> Result<Vec<Partner>, StoreError> {
+        ask_again!(self.general, partners, org_id, after, limit).await
+    }
+}
+
+async fn partner(conn: &mut PgConnection, partner_id: PartnerId) -> sqlx::Result<Option<Partner>> {
+    let sql = "select partner_id, org_id, name, issuer, jwks_uri, jwks, thumbprints, audiences, required_claims,
+                      algorithms, max_age, preset, status, version, created_at, updated_at
+               from partner where partner_id = $1";
+    let row: Option<PartnerColumns> = sqlx::query_as(sql)
+        .bind(partner_id.0)
+        .fetch_optional(conn)
+        .await?;
+    row.map(partner_row).transpose().map_err(broken)
+}
+
+async fn partner_of_issuer(
+    conn: &mut PgConnection,
+    org_id: &OrgId,
+    issuer: &PartnerIssuer,
+) -> sqlx::Result<Option<Partner>> {
+    let sql = "select partner_id, org_id, name, issuer, jwks_uri, jwks, thumbprints, audiences, required_claims,
+                      algorithms, max_age, preset, status, version, created_at, updated_at
+               from partner where org_id = $1 and issuer = $2";
+    let row: Option<PartnerColumns> = sqlx::query_as(sql)
+        .bind(org_id.as_str())
+        .bind(issuer.as_str())
+        .fetch_optional(conn)
+        .await?;
+    row.map(partner_row).transpose().map_err(broken)
+}
+
+async fn partners(
+    conn: &mut PgConnection,
+    org_id: Option<&OrgId>,
+    after: Option<PartnerId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Partner>> {
+    // No partner has the nil UUID, which sorts before every id.
+    let after = after.map_or(Uuid::nil(), |after| after.0);
+    let rows: Vec<PartnerColumns> = if let Some(org_id) = org_id {
+        let sql = "select partner_id, org_id, name, issuer, jwks_uri, jwks, thumbprints, audiences, required_claims,
+                              algorithms, max_age, preset, status, version, created_at, updated_at
+                       from partner where org_id = $3 and partner_id > $1 order by partner_id limit $2";
+        let query = sqlx::query_as(sql).bind(after).bind(limit);
+        query.bind(org_id.as_str()).fetch_all(conn).await?
+    } else {
+        let sql = "select partner_id, org_id, name, issuer, jwks_uri, jwks, thumbprints, audiences, required_claims,
+                              algorithms, max_age, preset, status, version, created_at, updated_at
+                       from partner where partner_id > $1 order by partner_id limit $2";
+        let query = sqlx::query_as(sql).bind(after).bind(limit);
+        query.fetch_all(conn).await?
+    };
+    let partners: Result<_, _> = rows.into_iter().map(partner_row).collect();
+    partners.map_err(broken)
+}

@@ -1,0 +1,118 @@
+//! What can be changed about partners, on SQLite. The same functions in the same order as on
+//! PostgreSQL.
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::domain::partner::preset::PartnerPreset;
+use crate::domain::partner::record::{Partner, PartnerTerms};
+use crate::domain::partner::terms::PartnerStatus;
+use crate::domain::time::Moment;
+use crate::store::partner::PartnerTermsColumns;
+use crate::store::write::{Outcome, PartnerChange};
+
+/// Applies one change.
+pub(super) async fn apply(
+    conn: &mut SqliteConnection,
+    at: Moment,
+    change: &PartnerChange,
+) -> sqlx::Result<Outcome> {
+    match change {
+        PartnerChange::Create(partner) => create_partner(conn, partner).await,
+        PartnerChange::Update { before, terms } => update_partner(conn, at, before, terms).await,
+        PartnerChange::SetStatus { before, status } => set_status(conn, at, before, *status).await,
+        PartnerChange::Delete(before) => delete_partner(conn, before).await,
+    }
+}
+
+async fn create_partner(conn: &mut SqliteConnection, partner: &Partner) -> sqlx::Result<Outcome> {
+    let columns = PartnerTermsColumns::of(&partner.terms);
+    let sql = "insert into partner (partner_id, org_id, name, issuer, jwks_uri, jwks, thumbprints, audiences,
+                                    required_claims, algorithms, max_age, preset, status, version, created_at, updated_at)
+               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+               on conflict do nothing";
+    let made = sqlx::query(sql)
+        .bind(partner.partner_id.0)
+        .bind(partner.org_id.as_str())
+        .bind(columns.name)
+        .bind(partner.issuer.as_str())
+        .bind(columns.jwks_uri)
+        .bind(columns.jwks)
+        .bind(columns.thumbprints)
+        .bind(columns.audiences)
+        .bind(columns.required_claims)
+        .bind(columns.algorithms)
+        .bind(columns.max_age)
+        .bind(partner.preset.map(PartnerPreset::as_str))
+        .bind(partner.status.as_str())
+        .bind(partner.version)
+        .bind(partner.created_at.0)
+        .bind(partner.updated_at.0)
+        .execute(conn)
+        .await?;
+    Ok(Outcome::applied_or(made.rows_affected(), Outcome::Conflict))
+}
+
+async fn update_partner(
+    conn: &mut SqliteConnection,
+    at: Moment,
+    before: &Partner,
+    terms: &PartnerTerms,
+) -> sqlx::Result<Outcome> {
+    let columns = PartnerTermsColumns::of(terms);
+    let sql = "update partner
+               set name = ?3, jwks_uri = ?4, jwks = ?5, thumbprints = ?6, audiences = ?7, required_claims = ?8,
+                   algorithms = ?9, max_age = ?10, updated_at = ?11,
+                   version = max(version + 1, ?12)
+               where partner_id = ?1 and version = ?2";
+    let changed = sqlx::query(sql)
+        .bind(before.partner_id.0)
+        .bind(before.version)
+        .bind(columns.name)
+        .bind(columns.jwks_uri)
+        .bind(columns.jwks)
+        .bind(columns.thumbprints)
+        .bind(columns.audiences)
+        .bind(columns.required_claims)
+        .bind(columns.algorithms)
+        .bind(columns.max_age)
+        .bind(at.second().0)
+        .bind(at.0)
+        .execute(conn)
+        .await?;
+    Ok(changed_or_not(changed.rows_affected()))
+}
+
+async fn set_status(
+    conn: &mut SqliteConnection,
+    at: Moment,
+    before: &Partner,
+    status: PartnerStatus,
+) -> sqlx::Result<Outcome> {
+    let sql = "update partner
+               set status = ?3, updated_at = ?4,
+                   version = max(version + 1, ?5)
+               where partner_id = ?1 and version = ?2";
+    let changed = sqlx::query(sql)
+        .bind(before.partner_id.0)
+        .bind(before.version)
+        .bind(status.as_str())
+        .bind(at.second().0)
+        .bind(at.0)
+        .execute(conn)
+        .await?;
+    Ok(changed_or_not(changed.rows_affected()))
+}
+
+async fn delete_partner(conn: &mut SqliteConnection, before: &Partner) -> sqlx::Result<Outcome> {
+    let sql = "delete from partner where partner_id = ?1 and version = ?2";
+    let deleted = sqlx::query(sql)
+        .bind(before.partner_id.0)
+        .bind(before.version)
+        .execute(conn)
+        .await?;
+    Ok(changed_or_not(deleted.rows_affected()))
+}
+
+fn changed_or_not(rows: u64) -> Outcome {
+    Outcome::applied_or(rows, Outcome::TargetChanged)
+}
