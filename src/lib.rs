@@ -15,6 +15,7 @@
 //! | [`json`] | JSON strings and integers, written by hand |
 //! | [`store`] | what a store promises; group commit and cache around any store; the two backends |
 //! | [`keys`] | signing, verifying, publishing, sealing; only it has the bytes of private keys |
+//! | [`outbound`] | requests of others: the guarded connection, and what it fetches |
 //! | [`service`] | what the server does; HTTP and the command line call the same operations |
 //! | [`api`] | the wire types of the management API, for HTTP and the command line |
 //! | [`http`] | routes, error shapes, limits; from bytes to an operation and back |
@@ -27,7 +28,7 @@
 //!
 //! # Who may name whom
 //!
-//! `main → cli → app → {http → api, tasks, config, store backends} → service → keys → store → domain`.
+//! `main → cli → app → {http → api, tasks, config, store backends} → service → {outbound, keys → store} → domain`.
 //!
 //! A module may name only modules to its right, and of these only the ones in its row of `ROOMS`
 //! (`tests/tidy.rs`). The test `rooms_name_only_the_rooms_they_may` enforces it. [`http`] and
@@ -79,6 +80,7 @@ mod entropy;
 mod http;
 mod json;
 mod keys;
+mod outbound;
 mod service;
 mod store;
 mod tasks;

@@ -97,6 +97,9 @@ pub mod domain {
     pub mod grant {
         pub use crate::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
     }
+    pub mod proof {
+        pub use crate::domain::proof::{OwnProof, ProvenBy};
+    }
     pub mod id {
         pub use crate::domain::id::{
             AgentId, BatchId, CodeId, CredentialId, HolderId, Jti, Kid, ProcessId,
@@ -110,6 +113,9 @@ pub mod domain {
     }
     pub mod partner {
         pub use crate::domain::partner::draft::PartnerDraft;
+        pub use crate::domain::partner::federation::{
+            FederatedTtl, Federation, PinnedClaims, SubjectPattern,
+        };
         pub use crate::domain::partner::preset::PartnerPreset;
         pub use crate::domain::partner::record::{Partner, PartnerTerms};
         pub use crate::domain::partner::source::{KeySource, PartnerIssuer};

@@ -73,14 +73,14 @@ const ROOMS: &[(&str, &str)] = &[
     // What tests and benches use.
     (
         "testing",
-        "cli app api http service tasks config store::postgres store::sqlite keys store entropy clock document domain json \
+        "cli app api http service outbound tasks config store::postgres store::sqlite keys store entropy clock document domain json \
          telemetry",
     ),
     ("cli", "app api service config domain telemetry"),
     // The composition root: the only place that names a backend.
     (
         "app",
-        "http service tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
+        "http service outbound tasks config store::postgres store::sqlite keys store entropy clock domain telemetry",
     ),
     (
         "http",
@@ -90,8 +90,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("api", "service keys domain"),
     (
         "service",
-        "keys store entropy clock document domain telemetry",
+        "outbound keys store entropy clock document domain telemetry",
     ),
+    ("outbound", "domain"),
     ("tasks", "telemetry"),
     // It needs `keys` for the master key's type.
     ("config", "keys domain"),
@@ -117,7 +118,7 @@ const TESTS_MAY_NAME: &str = "clock entropy domain";
 const CRATES: &[(&str, &str, &str)] = &[
     (
         "axum axum_server tower tower_http hyper hyper_util http_body_util",
-        "src/http/ src/app/",
+        "src/http/ src/app/ src/outbound/",
         "services know no HTTP: hand them plain values",
     ),
     (
@@ -178,7 +179,7 @@ const CRATES: &[(&str, &str, &str)] = &[
     ),
     (
         "tokio::spawn tokio::task::spawn tokio::task::spawn_local",
-        "src/tasks.rs src/app/listen.rs src/store/batch.rs src/store/batch/lanes.rs src/http/serve/ src/http/oauth/verifier.rs src/service/revocations/held.rs",
+        "src/tasks.rs src/app/listen.rs src/store/batch.rs src/store/batch/lanes.rs src/http/serve/ src/http/oauth/verifier.rs src/service/revocations/held.rs src/service/partner_key_cache.rs",
         "a task that nobody watches dies unseen: add a row to the table in src/app/loops.rs",
     ),
     (

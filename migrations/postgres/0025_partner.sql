@@ -24,6 +24,15 @@ create table partner (
 
 create index partner_org_id on partner (org_id, partner_id);
 
+-- A credential that a partner's tokens prove: which partner, and in "federation" which subject and claims, with the
+-- terms of the issued tokens. Its kind is 'federated', and its hash and tag are empty, as those of public keys are.
+alter table credential add column partner_id uuid;
+alter table credential add column federation text;
+alter table ended_credential add column partner_id uuid;
+alter table ended_credential add column federation text;
+
+create index credential_partner_id on credential (partner_id) where partner_id is not null;
+
 -- Whoever may read organizations may read partners, and whoever may make organizations may make, change and delete
 -- partners, so that a role that owns no table goes on to serve.
 do $$

@@ -23,3 +23,12 @@ create table partner (
 ) strict, without rowid;
 
 create index partner_org_id on partner (org_id, partner_id);
+
+-- A credential that a partner's tokens prove: which partner, and in "federation" which subject and claims, with the
+-- terms of the issued tokens. Its kind is 'federated', and its hash and tag are empty, as those of public keys are.
+alter table credential add column partner_id blob;
+alter table credential add column federation text;
+alter table ended_credential add column partner_id blob;
+alter table ended_credential add column federation text;
+
+create index credential_partner_id on credential (partner_id) where partner_id is not null;

@@ -1,8 +1,11 @@
 //! Credentials as JSON.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, Type};
 
+use crate::domain::partner::federation::FederatedTtl;
 use crate::domain::time::Timestamp;
 use crate::service::manage::view::{CredentialView, NewSecret};
 
@@ -13,12 +16,29 @@ use crate::service::manage::view::{CredentialView, NewSecret};
 pub struct CredentialJson {
     /// The credential's id.
     pub credential_id: String,
-    /// `secret` or `publicKey`.
+    /// `secret`, `publicKey` or `federated`.
     pub kind: &'static str,
+    /// The partner whose tokens prove the agent; only of federated credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partner_id: Option<String>,
+    /// The `sub` of such tokens, or how it begins; only of federated credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The claims of such tokens: each a JSON Pointer with its value; only of federated credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = claims)]
+    pub claims: Option<Map<String, Value>>,
+    /// The scopes that such a token opens; absent if it opens all that the agent has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// How many seconds the issued tokens live at most, if the credential bounds that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<i64>,
     /// What the operator calls it.
     #[schema(required)]
     pub label: Option<String>,
-    /// The first characters of a secret that this store generated, the RFC 7638 thumbprints of public keys, or empty.
+    /// The first characters of a secret that this store generated, the RFC 7638 thumbprints of public keys, the subject of
+    /// federated ones, or empty.
     pub hint: String,
     /// When the credential was made.
     #[schema(format = DateTime)]
@@ -59,11 +79,28 @@ pub(crate) struct NewCredentialJson {
     pub old_secret_expires_at: Option<String>,
 }
 
+fn claims() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .description(Some(
+            "The claims of such tokens: each a JSON Pointer with its value; only of federated credentials.",
+        ))
+        .build()
+}
+
 impl From<CredentialView> for CredentialJson {
     fn from(view: CredentialView) -> Self {
+        let federation = view.federation.as_deref();
+        let scopes = federation.and_then(|one| one.scopes.as_ref());
         Self {
             credential_id: view.credential_id.to_string(),
             kind: view.kind.as_str(),
+            partner_id: federation.map(|one| one.partner_id.to_string()),
+            subject: federation.map(|one| one.subject.as_str().to_owned()),
+            claims: federation.map(|one| one.claims.to_json()),
+            scopes: scopes.map(|all| all.iter().map(ToString::to_string).collect()),
+            ttl: federation.and_then(|one| one.ttl).map(FederatedTtl::secs),
             label: view.label.map(|label| label.as_str().to_owned()),
             hint: view.hint.into(),
             created_at: view.created_at.to_rfc3339(),

@@ -12,6 +12,8 @@ use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::JwksUri;
 use crate::domain::partner::terms::{PartnerAlgorithms, PartnerAudiences, PartnerStatus};
 use crate::domain::time::Timestamp;
+use crate::service::clients::partner_token::ExaminedToken;
+use crate::service::partner_keys::{KnownKey, PartnerKeys};
 
 /// A partner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -119,6 +121,83 @@ impl From<Partner> for PartnerJson {
             version: partner.version,
             created_at: Timestamp::to_rfc3339(partner.created_at),
             updated_at: Timestamp::to_rfc3339(partner.updated_at),
+        }
+    }
+}
+
+/// The keys of a partner, as this machine gets them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PartnerKeysJson {
+    /// The partner's id.
+    pub partner_id: String,
+    /// Where they were fetched; `null` if they were handed in.
+    pub jwks_uri: Option<String>,
+    /// Those that are used.
+    pub keys: Vec<KnownKeyJson>,
+    /// How many more there are, which cannot be used.
+    pub unusable: usize,
+    /// How many seconds they are used before they are fetched again.
+    pub kept_seconds: Option<u64>,
+}
+
+/// One key of a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KnownKeyJson {
+    /// The name that the partner gave it.
+    pub kid: Option<String>,
+    /// Its algorithm.
+    pub alg: &'static str,
+    /// Its RFC 7638 thumbprint.
+    pub thumbprint: String,
+}
+
+impl PartnerKeysJson {
+    /// These keys of this partner.
+    pub(crate) fn new(partner: &Partner, found: PartnerKeys) -> Self {
+        let uri = partner.terms.keys.uri();
+        let key = |key: KnownKey| KnownKeyJson {
+            kid: key.kid,
+            alg: key.algorithm,
+            thumbprint: key.thumbprint,
+        };
+        Self {
+            partner_id: partner.partner_id.to_string(),
+            jwks_uri: uri.map(JwksUri::as_str).map(str::to_owned),
+            keys: found.keys.into_iter().map(key).collect(),
+            unusable: found.unusable,
+            kept_seconds: found.ttl,
+        }
+    }
+}
+
+/// What was found out about a token of a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ExaminedToken)]
+pub(crate) struct ExaminedTokenJson {
+    /// Whether it proves the agent.
+    pub accepted: bool,
+    /// The credential that trusts it; `null` if none does.
+    #[schema(required)]
+    pub credential_id: Option<String>,
+    /// The check that failed: `agent`, `format`, `issuer`, `partner`, `keys`, `signature`, `header`, `algorithm`, `audience`,
+    /// `expiry`, `time`, `age`, `subject` or `claim`; `null` if none did.
+    #[schema(required)]
+    pub failed_check: Option<&'static str>,
+    /// What more is known of the failure.
+    #[schema(required)]
+    pub reason: Option<String>,
+}
+
+impl From<ExaminedToken> for ExaminedTokenJson {
+    fn from(found: ExaminedToken) -> Self {
+        Self {
+            accepted: found.credential_id.is_some(),
+            credential_id: found.credential_id.map(|id| id.to_string()),
+            failed_check: found.failed,
+            reason: found.why,
         }
     }
 }

@@ -1,9 +1,16 @@
-//! Builds the operations on partners.
+//! Builds the operations on partners, and what fetches their keys.
 
 use std::sync::Arc;
 
+use crate::config::Config;
+use crate::outbound::fetch::Fetcher;
+use crate::outbound::trust::Trust;
+use crate::service::clients::assertion::Assertions;
+use crate::service::clients::partner_token::PartnerTokens;
 use crate::service::manage::partners::Partners;
+use crate::service::partner_key_cache::PartnerKeyCache;
 
+use super::error::AppError;
 use super::open::Opened;
 
 impl Opened {
@@ -16,4 +23,27 @@ impl Opened {
             Arc::clone(&self.entropy),
         )
     }
+}
+
+impl Opened {
+    /// What authenticates by assertions.
+    pub fn assertions(&self, config: &Config) -> Result<Assertions, AppError> {
+        let (store, issuer) = (&self.store, &config.token.issuer);
+        let clock = Arc::clone(&self.clock);
+        let keys = Arc::new(PartnerKeyCache::new(fetcher(config)?, clock));
+        let records = Arc::clone(&self.records);
+        let partners = PartnerTokens::new(Arc::clone(store), records, keys, issuer);
+        Ok(Assertions::new(Arc::clone(store), issuer, partners))
+    }
+}
+
+/// What makes requests of others, as configured.
+pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, AppError> {
+    let outbound = &config.outbound;
+    let trust = Trust::load(
+        outbound.system_certs.as_deref(),
+        outbound.ca_cert.as_deref(),
+    );
+    let trust = trust.map_err(|fault| AppError::Other(fault.to_string()))?;
+    Ok(Fetcher::new(outbound.allow.clone(), trust))
 }

@@ -10,7 +10,6 @@ use arc_swap::ArcSwap;
 use crate::clock::{Clock as _, StoreClock, SystemClock};
 use crate::config::Config;
 use crate::domain::act::Act;
-use crate::domain::grant::Policy;
 use crate::domain::id::HolderId;
 use crate::entropy::{IdEntropy, uuid_v7};
 use crate::http::body::Bodies;
@@ -19,7 +18,6 @@ use crate::http::openapi::served::ApiDocument;
 use crate::http::server_metadata::ServerMetadata;
 use crate::http::state::State;
 use crate::http::write_openapi;
-use crate::service::clients::assertion::Assertions;
 use crate::service::clients::authenticate::Authenticator;
 use crate::service::introspection::Introspection;
 use crate::service::issue::{Mint, MintParts};
@@ -45,7 +43,7 @@ use crate::service::tokens::Tokens;
 use crate::store::{Records, Store};
 use crate::telemetry::metrics::Metrics;
 
-use super::audience::default_audience;
+use super::audience::{default_audience, policy};
 use super::error::AppError;
 use super::open::{Opened, open_to_read};
 use super::operator::operator;
@@ -216,7 +214,7 @@ pub fn compose(
         Arc::clone(secrets),
         Arc::clone(&limits),
         Arc::clone(clock),
-        Assertions::new(Arc::clone(store), issuer),
+        opened.assertions(config)?,
     ));
     let tokens = Arc::new(opened.tokens(vec![issuer.clone(), default_audience.as_str().into()]));
     let list = Arc::new(RevocationList::new(
@@ -240,11 +238,7 @@ pub fn compose(
             Arc::clone(clock),
         ),
         keyring: Arc::clone(keyring),
-        policy: Policy {
-            default_ttl: config.token.default_ttl,
-            default_audience,
-            risk: config.scopes.clone(),
-        },
+        policy: policy(config, default_audience),
         plans: Arc::clone(&plans),
         limits: Arc::clone(&limits),
         clock: Arc::clone(clock),
@@ -260,7 +254,11 @@ pub fn compose(
             Arc::clone(&list),
             Arc::clone(clock),
         ),
-        introspection: Introspection::new(Arc::clone(&tokens), Arc::clone(&limits)),
+        introspection: Introspection::new(
+            Arc::clone(&tokens),
+            Arc::clone(&limits),
+            &config.limits.secretless_scopes,
+        ),
         tokens,
         limits,
         list,

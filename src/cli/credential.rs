@@ -22,6 +22,7 @@ use crate::service::manage::keeping::Keep;
 use super::agent_ref::AgentRef;
 use super::credential_sheet::{HEAD, row};
 use super::failure::CommandFailure;
+use super::federation_args::FederationArgs;
 use super::input::Why;
 use super::new_secret::{Occasion, print_credential, renew_file};
 use super::output::{Printer, Sheet};
@@ -40,12 +41,14 @@ pub(super) enum CredentialCommand {
         #[arg(long)]
         all: bool,
     },
-    /// Give an agent one more secret and print it, once; or public keys
+    /// Give an agent one more secret and print it, once; or public keys, or trust in a partner
     Create {
         #[command(flatten)]
         who: AgentRef,
         #[command(flatten)]
         terms: TermsArgs,
+        #[command(flatten)]
+        federation: FederationArgs,
         #[command(flatten)]
         why: Why,
     },
@@ -107,6 +110,7 @@ impl TermsArgs {
         };
         Ok(CredentialTerms {
             keys: self.public_key.map(read).transpose()?,
+            federation: None,
             label: self.label,
             expires_at: self.expires_at,
         })
@@ -144,8 +148,17 @@ pub(super) async fn run(
                 Sheet::list(&HEAD, found.iter().map(row).collect())
             })
         }
-        CredentialCommand::Create { who, terms, .. } => {
-            let (terms, id) = (terms.read()?, who.find(&agents).await?);
+        CredentialCommand::Create {
+            who,
+            terms,
+            federation,
+            ..
+        } => {
+            let terms = CredentialTerms {
+                federation: federation.read()?,
+                ..terms.read()?
+            };
+            let id = who.find(&agents).await?;
             let made = agents
                 .create_credential(&id, terms, act, Keep::nothing())
                 .await?;

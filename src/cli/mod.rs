@@ -5,7 +5,7 @@
 //! how anything is done: each command reads its arguments, calls a service and prints the answer.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ mod credential;
 mod credential_sheet;
 mod doctor;
 mod failure;
+mod federation_args;
 mod healthcheck;
 mod import;
 mod input;
@@ -112,6 +113,8 @@ fn execute(
         .and_then(|value| value.to_str())
         .map(|value| Zeroizing::new(value.to_owned()));
     let socket = variable(SOCKET_VARIABLE).map(std::ffi::OsStr::to_owned);
+    let certificates = variable("SSL_CERT_FILE").filter(|path| !path.is_empty());
+    let certificates = certificates.map(PathBuf::from);
     let (file, flags) = (cli.config, cli.set);
     let read = move |kinds| {
         Raw::read_kinds(
@@ -122,7 +125,8 @@ fn execute(
         )
     };
     let raw = read(FileKinds::Any);
-    let config = Config::resolve(&raw, need).map_err(CommandFailure::Configuration)?;
+    let mut config = Config::resolve(&raw, need).map_err(CommandFailure::Configuration)?;
+    config.outbound.system_certs = certificates;
     if config.server.core_dumps {
         core_dumps::allow();
     }

@@ -1,14 +1,22 @@
 //! `sealwright partner`: platforms whose signed tokens prove who an agent is.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
-use crate::api::partners::PartnerJson;
+use crate::api::partners::{ExaminedTokenJson, KnownKeyJson, PartnerJson, PartnerKeysJson};
+use crate::app::{self, Opened};
 use crate::config::Config;
+use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::terms::PartnerId;
 use crate::service::manage::keeping::Keep;
 use crate::service::manage::partners::Partners;
+use crate::service::manage::request::ChangeRequest;
+use crate::service::partner_keys::current_keys;
+use crate::telemetry::error_chain;
 
 use super::failure::CommandFailure;
 use super::input::Why;
@@ -18,6 +26,11 @@ use super::runtime::{open, open_or_create};
 
 /// How many partners one read returns for a list.
 const PAGE: i64 = 500;
+
+/// How often, and for how long, a command looks whether keys have been fetched: longer in all than a
+/// fetch may take.
+const FETCH_TURNS: u32 = 60;
+const FETCH_TURN: Duration = Duration::from_millis(100);
 
 #[derive(Subcommand)]
 pub(super) enum PartnerCommand {
@@ -35,10 +48,34 @@ pub(super) enum PartnerCommand {
         #[arg(value_parser = PartnerId::parse)]
         id: PartnerId,
     },
+    /// Fetch a partner's keys from this machine, and show those that can be used
+    Keys {
+        /// Its id
+        #[arg(value_parser = PartnerId::parse)]
+        id: PartnerId,
+    },
+    /// Say what a partner's token would open, and otherwise which check fails; issues nothing
+    Test {
+        /// Its id
+        #[arg(value_parser = PartnerId::parse)]
+        id: PartnerId,
+        /// The agent, as a client would name it
+        #[arg(long, value_parser = AgentId::parse)]
+        agent: AgentId,
+        /// A file that holds the token
+        #[arg(long, value_name = "FILE")]
+        assertion: PathBuf,
+    },
     /// Change what is decided about a partner; its issuer, organization and preset never change
     Update(UpdatePartner),
     /// Let a partner's tokens prove nothing
-    Suspend(ChangePartner),
+    Suspend {
+        #[command(flatten)]
+        partner: ChangePartner,
+        /// Kill the live tokens of the agents that hold its credentials as well, which would live on
+        #[arg(long)]
+        revoke_tokens: bool,
+    },
     /// Let a suspended partner's tokens prove agents again
     Reactivate(ChangePartner),
     /// Delete a partner
@@ -67,6 +104,13 @@ pub(super) async fn run(
     match command {
         PartnerCommand::List { org } => list(&partners, org.as_ref(), out).await,
         PartnerCommand::Show { id } => print(partners.show(id, None).await?, out),
+        PartnerCommand::Keys { id } => {
+            let partner = partners.show(id, None).await?;
+            let fetcher = app::fetcher(config)?;
+            let found = current_keys(&fetcher, &partner.terms.keys).await;
+            let found = found.map_err(|fault| CommandFailure::Failed(error_chain(&fault)))?;
+            print_keys(&PartnerKeysJson::new(&partner, found), out)
+        }
         PartnerCommand::Create(args) => {
             let draft = args.draft()?;
             let act = act.because(args.why.reason);
@@ -78,10 +122,24 @@ pub(super) async fn run(
             let act = act.because(args.why.reason);
             print(partners.update(args.id, &patch, &act).await?, out)
         }
-        PartnerCommand::Suspend(ChangePartner { id, why }) => {
+        PartnerCommand::Suspend {
+            partner: ChangePartner { id, why },
+            revoke_tokens,
+        } => {
             let act = act.because(why.reason);
-            print(partners.suspend(id, &act).await?, out)
+            let suspended = partners.suspend(id, &act).await?;
+            if revoke_tokens {
+                let agents = opened.agents(config);
+                let request = ChangeRequest::from(&act);
+                agents.revoke_of_partner(&partners, id, request).await?;
+            }
+            print(suspended, out)
         }
+        PartnerCommand::Test {
+            id,
+            agent,
+            assertion,
+        } => test(&opened, config, (id, agent, &assertion), out).await,
         PartnerCommand::Reactivate(ChangePartner { id, why }) => {
             let act = act.because(why.reason);
             print(partners.reactivate(id, &act).await?, out)
@@ -93,6 +151,42 @@ pub(super) async fn run(
             print(last, out)
         }
     }
+}
+
+/// Tries a token. The keys are fetched in the background, as a server does.
+async fn test(
+    opened: &Opened,
+    config: &Config,
+    (id, agent_id, file): (PartnerId, AgentId, &Path),
+    out: Printer,
+) -> Result<(), CommandFailure> {
+    let token = std::fs::read_to_string(file);
+    let token =
+        token.map_err(|error| CommandFailure::Failed(format!("{}: {error}", file.display())))?;
+    let partner = opened.partners().show(id, None).await?;
+    let assertions = opened.assertions(config)?;
+    for turn in 0..=FETCH_TURNS {
+        let tokens = assertions.partners();
+        let found = tokens.examine(&partner, &agent_id, token.trim(), |_| true);
+        let found = ExaminedTokenJson::from(found.await?);
+        if found.failed_check == Some("keys") && turn < FETCH_TURNS {
+            tokio::time::sleep(FETCH_TURN).await;
+            continue;
+        }
+        return out.print(&found, || {
+            let word = |text: &Option<String>| text.clone().unwrap_or_default();
+            Sheet::of(vec![
+                ("accepted", found.accepted.to_string()),
+                ("credential", word(&found.credential_id)),
+                (
+                    "failed check",
+                    found.failed_check.unwrap_or_default().into(),
+                ),
+                ("reason", word(&found.reason)),
+            ])
+        });
+    }
+    Ok(())
 }
 
 async fn list(
@@ -147,6 +241,19 @@ fn print(partner: Partner, out: Printer) -> Result<(), CommandFailure> {
             ("created", partner.created_at.clone()),
             ("updated", partner.updated_at.clone()),
         ])
+    })
+}
+
+fn print_keys(found: &PartnerKeysJson, out: Printer) -> Result<(), CommandFailure> {
+    out.print(found, || {
+        let row = |key: &KnownKeyJson| {
+            let kid = key.kid.clone().unwrap_or_default();
+            vec![kid, key.alg.to_owned(), key.thumbprint.clone()]
+        };
+        Sheet::list(
+            &["kid", "algorithm", "thumbprint"],
+            found.keys.iter().map(row).collect(),
+        )
     })
 }
 

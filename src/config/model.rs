@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use crate::domain::agent::Audience;
 use crate::domain::event::source::SourcePrecision;
+use crate::domain::host_port::HostPort;
 use crate::domain::network::Networks;
 use crate::domain::quota::Plans;
 use crate::domain::risk::RiskRules;
+use crate::domain::scope_pattern::ScopePattern;
 use crate::domain::ttl::Ttl;
 use crate::keys::TokenTyp;
 use crate::keys::algorithm::RsaBits;
@@ -29,6 +31,8 @@ pub struct Config {
     pub keys: KeysConfig,
     /// Limits that protect the server against overload.
     pub limits: LimitsConfig,
+    /// Requests that the server makes of others.
+    pub outbound: OutboundConfig,
     /// Tokens a month by plan. The plans `free` and `unlimited` always exist.
     pub plans: Plans,
     /// Which scopes are high-risk.
@@ -154,6 +158,20 @@ pub struct LimitsConfig {
     pub held_polls: usize,
     /// How many secrets of one agent may be live at once.
     pub credentials_per_agent: i64,
+    /// Which scopes a secret does not open.
+    pub secretless_scopes: Vec<ScopePattern>,
+}
+
+/// Requests that the server makes of others.
+#[derive(Debug, Clone, Default)]
+pub struct OutboundConfig {
+    /// The targets that are allowed wherever their addresses are.
+    pub allow: Vec<HostPort>,
+    /// The PEM file of authorities that are trusted besides those of the system.
+    pub ca_cert: Option<PathBuf>,
+    /// The PEM file of the authorities of the system, as the environment names it. `None` leaves it
+    /// to the system.
+    pub system_certs: Option<PathBuf>,
 }
 
 /// The audit log.

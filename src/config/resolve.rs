@@ -16,7 +16,7 @@ use crate::keys::algorithm::RsaBits;
 use super::fault::{Fault, Faults, Origin};
 use super::model::{
     AuditConfig, Config, DatabaseConfig, KeysConfig, LimitsConfig, LogConfig, LogFormat,
-    LoggedRequests, Plaintext, ServerConfig, TokenConfig,
+    LoggedRequests, OutboundConfig, Plaintext, ServerConfig, TokenConfig,
 };
 use super::raw::Raw;
 use super::table;
@@ -206,7 +206,9 @@ impl Config {
                 listed_tokens: 0,
                 held_polls: 0,
                 credentials_per_agent: 0,
+                secretless_scopes: vec![],
             },
+            outbound: OutboundConfig::default(),
             plans: Plans(BTreeMap::new()),
             scopes: RiskRules::default(),
             audit: AuditConfig {

@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 
 use crate::domain::agent::Audience;
 use crate::domain::event::source::SourcePrecision;
+use crate::domain::host_port::HostPort;
 use crate::domain::network::{Network, Networks};
 use crate::domain::quota::PlanName;
 use crate::domain::risk::{NameRule, Unclassified};
 use crate::domain::scope::Scope;
+use crate::domain::scope_pattern::ScopePattern;
 use crate::domain::ttl::{MAX_TTL, TTL_RULE, Ttl};
 use crate::keys::TokenTyp;
 use crate::keys::algorithm::RsaBits;
@@ -103,6 +105,9 @@ pub(crate) const KEYS: &[Key] = &[
     key("limits.listed_tokens", |c, w| set(&mut c.limits.listed_tokens, number(w, 0..=10_000_000, "0 to 10000000 tokens")), |c| json!(c.limits.listed_tokens)),
     key("limits.held_polls", |c, w| set(&mut c.limits.held_polls, number(w, 0..=1_000_000, "0 to 1000000 requests")), |c| json!(c.limits.held_polls)),
     key("limits.credentials_per_agent", |c, w| set(&mut c.limits.credentials_per_agent, number(w, 1..=10, "1 to 10 secrets")), |c| json!(c.limits.credentials_per_agent)),
+    key("limits.secretless_scopes", |c, w| set(&mut c.limits.secretless_scopes, list(w).into_iter().map(ScopePattern::parse).collect()), |c| json!(c.limits.secretless_scopes.iter().map(ScopePattern::as_str).collect::<Vec<_>>())),
+    key("outbound.allow", |c, w| set(&mut c.outbound.allow, list(w).into_iter().map(HostPort::parse).collect::<Result<_, _>>()), |c| json!(c.outbound.allow.iter().map(ToString::to_string).collect::<Vec<_>>())),
+    key("outbound.ca_cert", |c, w| set(&mut c.outbound.ca_cert, optional(w, |path| Ok(path.into()))), |c| json!(c.outbound.ca_cert)),
     key("scopes.rule", |c, w| set(&mut c.scopes.rule, choice(w, RULES, "words or suffix")), |c| word(c.scopes.rule, RULES)),
     key("scopes.unclassified", |c, w| set(&mut c.scopes.unclassified, choice(w, UNCLASSIFIED, "low or high")), |c| word(c.scopes.unclassified, UNCLASSIFIED)),
     key("scopes.high_risk", |c, w| set(&mut c.scopes.high_risk, list(w).into_iter().map(Scope::parse).collect()), |c| json!(c.scopes.high_risk.iter().map(Scope::as_str).collect::<Vec<_>>())),

@@ -202,8 +202,8 @@ const TARGETS: &[&str] = &[
 ];
 #[rustfmt::skip]
 const MODULES: &[&str] = &[
-    "api", "app", "cli", "clock", "config", "document", "domain", "entropy", "http", "json", "keys", "service", "store", "tasks",
-    "telemetry", "request",
+    "api", "app", "cli", "clock", "config", "document", "domain", "entropy", "http", "json", "keys", "outbound", "service",
+    "store", "tasks", "telemetry", "request",
 ];
 
 /// A log filter: levels by module, with the spaces between them removed. We check the words because

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Invalid;
 use super::id::{AgentId, CredentialId};
+use super::partner::federation::Federation;
 use super::time::Timestamp;
 
 /// A password hash in PHC or modular-crypt form. `Debug` shows nothing of it. The text is shared,
@@ -58,12 +59,15 @@ impl CredentialKind {
 }
 
 impl CredentialKind {
-    /// The kind of a new credential.
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Secret, Self::PublicKey, Self::Federated];
+
+    /// Reads the word.
     pub fn parse(word: &str) -> Result<Self, Invalid> {
-        [Self::Secret, Self::PublicKey]
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or(Invalid("a credential's kind is `secret` or `publicKey`"))
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or(Invalid(
+            "a credential's kind is `secret`, `publicKey` or `federated`",
+        ))
     }
 }
 
@@ -107,10 +111,12 @@ pub struct Credential {
     /// The tag of a generated secret; `None` for an imported one. Empty if it is no secret, and no
     /// secret has such a tag.
     pub tag: Option<Tag>,
-    /// The keys that verify the client's assertions; `None` if it is a secret.
+    /// The keys that verify the client's assertions, if it has keys.
     pub keys: Option<PublicKeys>,
+    /// What the agent trusts of a partner, if a partner's tokens prove it.
+    pub federation: Option<Arc<Federation>>,
     /// What people tell credentials apart by: the first characters of a generated secret, the
-    /// thumbprints of public keys, and otherwise nothing.
+    /// thumbprints of public keys, the subject of a partner's tokens, and otherwise nothing.
     pub prefix: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -123,10 +129,16 @@ pub struct Credential {
 impl Credential {
     /// What it is checked with.
     pub fn kind(&self) -> CredentialKind {
-        match self.keys {
-            Some(_) => CredentialKind::PublicKey,
-            None => CredentialKind::Secret,
+        match (&self.keys, &self.federation) {
+            (Some(_), _) => CredentialKind::PublicKey,
+            (None, Some(_)) => CredentialKind::Federated,
+            (None, None) => CredentialKind::Secret,
         }
+    }
+
+    /// Whether it is a secret.
+    pub fn is_secret(&self) -> bool {
+        self.kind() == CredentialKind::Secret
     }
 
     /// Whether the credential is valid at `now`. Only the clock decides, so no clean-up has to run.

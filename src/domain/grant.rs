@@ -3,6 +3,7 @@
 //! Must not know the clock, the store or how the agent proved itself.
 
 use super::agent::{Agent, Audience, UserId};
+use super::asked::{decide_audience, decide_scopes};
 use super::assertion::AssertionRef;
 use super::catalogue::Catalogue;
 use super::code::{Code, CodeRef};
@@ -10,19 +11,14 @@ use super::event::request::RequestRef;
 use super::event::source::EventSource;
 use super::id::{AgentId, CredentialId, Jti};
 use super::org::{OrgEpoch, OrgId};
+use super::proof::ProvenBy;
 use super::quota::{Limit, PlanName};
 use super::refusal::Refusal;
 use super::risk::RiskRules;
 use super::scope::{Scope, join};
+use super::scope_pattern::ScopePattern;
 use super::time::Timestamp;
 use super::ttl::{Risk, Ttl, lifetime};
-
-/// The longest joined scope list that a token carries, in bytes. It keeps every token far below the
-/// length at which this server would refuse to read the token back.
-pub(crate) const MAX_SCOPE_LIST_BYTES: usize = 3_072;
-
-/// The longest list of audiences that a token carries, in bytes.
-const MAX_AUDIENCE_BYTES: usize = 1_024;
 
 /// What a client asked for. Its syntax is already checked.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +38,8 @@ pub struct Applicant<'a> {
     pub limit: Limit,
     /// The time, by the store's clock. No token's `iat` may be later if the agent expires.
     pub now: Timestamp,
+    /// How the agent proved itself.
+    pub proof: ProvenBy<'a>,
 }
 
 /// The basis for a token, besides the agent's own authentication.
@@ -63,6 +61,8 @@ pub struct Policy {
     pub default_audience: Audience,
     /// Which scopes are high-risk (contract D2).
     pub risk: RiskRules,
+    /// Which scopes a secret does not open.
+    pub secretless: Vec<ScopePattern>,
 }
 
 /// A token that was decided and is not counted yet. Only [`decide`] makes one.
@@ -125,7 +125,7 @@ impl Grant {
     pub fn ttl(&self) -> i64 {
         self.ttl
     }
-    /// The latest `iat` with which the token does not outlive its agent, if that expires.
+    /// The latest `iat` with which the token outlives neither its agent nor its proof, if one ends.
     pub fn latest_iat(&self) -> Option<Timestamp> {
         self.latest_iat
     }
@@ -200,19 +200,30 @@ pub fn decide(
     request: &TokenRequest,
     jti: Jti,
 ) -> Result<Grant, Refusal> {
-    let Applicant { agent, limit, now } = *applicant;
+    let Applicant {
+        agent,
+        limit,
+        now,
+        proof,
+    } = *applicant;
+    proof.admit(now)?;
     agent.admit(|| now)?;
     let org = catalogue.org_claim(&agent.org_id)?;
     let (user, code) = match basis {
         Basis::Own => (None, None),
         Basis::Code(code) => (code.user(&agent.profile)?, Some(code.reference)),
     };
-    let scopes = decide_scopes(agent, catalogue, request.scopes.as_deref())?;
-    let audience = decide_audience(agent, policy, &request.audience)?;
+    let opens = |scope: &Scope| proof.opens(scope, &policy.secretless);
+    let scopes = decide_scopes(agent, catalogue, opens, request.scopes.as_deref())?;
+    let audience = decide_audience(agent, &policy.default_audience, &request.audience)?;
     let risk = catalogue.risk(&scopes, &policy.risk);
-    let (terms, end) = (&agent.profile.terms, agent.profile.expires_at);
+    let terms = &agent.profile.terms;
     let ttl = lifetime(terms.ttl, policy.default_ttl, risk);
-    // Contract D1: no token outlives its agent. An agent that is not expired has a second left.
+    let ttl = proof.ttl().map_or(ttl, |most| ttl.min(most));
+    // Contract D1: no token outlives its agent or a partner's proof. What has not ended has a second
+    // left.
+    let ends = [agent.profile.expires_at, proof.ends_at()];
+    let end = ends.into_iter().flatten().min();
     let ttl = end.map_or(ttl, |end| ttl.min(end.0.saturating_sub(now.0)));
     Ok(Grant {
         jti,
@@ -238,66 +249,6 @@ pub fn decide(
     })
 }
 
-fn decide_scopes(
-    agent: &Agent,
-    catalogue: &Catalogue,
-    asked: Option<&[Scope]>,
-) -> Result<Vec<Scope>, Refusal> {
-    match asked {
-        // Contract D3: all scopes that this agent is allowed, in the catalogue's order.
-        None | Some([]) => {
-            let all = catalogue.in_order(&agent.profile.terms.scopes);
-            if all.is_empty() {
-                return Err(Refusal::NoScopes);
-            }
-            fits(all)
-        }
-        // Contract D4: one scope that is not allowed refuses the whole request.
-        Some(asked) => {
-            let allowed =
-                |s: &Scope| agent.profile.terms.scopes.contains(s) && catalogue.contains(s);
-            if asked.iter().all(allowed) {
-                fits(asked.to_vec())
-            } else {
-                Err(Refusal::ScopeNotAllowed)
-            }
-        }
-    }
-}
-
-/// Refuses more scopes than a token carries. The list is never cut short (contract D4).
-fn fits(scopes: Vec<Scope>) -> Result<Vec<Scope>, Refusal> {
-    let length: usize = scopes.iter().map(|s| s.as_str().len() + 1).sum();
-    if length <= MAX_SCOPE_LIST_BYTES {
-        Ok(scopes)
-    } else {
-        Err(Refusal::MalformedScope)
-    }
-}
-
-fn decide_audience(
-    agent: &Agent,
-    policy: &Policy,
-    asked: &[Audience],
-) -> Result<Vec<Audience>, Refusal> {
-    let list = &agent.profile.terms.audiences;
-    if asked.is_empty() {
-        // The agent's list binds every token, so also the token of a client that names no audience.
-        let default = &policy.default_audience;
-        let first = list
-            .first()
-            .filter(|_| !list.contains(default))
-            .unwrap_or(default);
-        return Ok(vec![first.clone()]);
-    }
-    let length: usize = asked.iter().map(|a| a.as_str().len()).sum();
-    if length <= MAX_AUDIENCE_BYTES && (list.is_empty() || asked.iter().all(|a| list.contains(a))) {
-        Ok(asked.to_vec())
-    } else {
-        Err(Refusal::InvalidTarget)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -308,6 +259,7 @@ mod tests {
     use super::super::agent::{AgentName, AgentStatus, Epoch, Profile, Terms};
     use super::super::catalogue::CatalogueEntry;
     use super::super::org::OrgId;
+    use super::super::proof::OwnProof;
     use super::super::scope::parse_scope_list;
     use super::*;
 
@@ -358,6 +310,7 @@ mod tests {
             default_ttl: Ttl::DEFAULT,
             default_audience: Audience::parse("https://issuer.example").unwrap(),
             risk: RiskRules::default(),
+            secretless: vec![],
         }
     }
 
@@ -366,6 +319,7 @@ mod tests {
             agent,
             limit: Some(10_000),
             now: Timestamp(0),
+            proof: ProvenBy::Own(OwnProof::Secret),
         };
         decide(
             &applicant,

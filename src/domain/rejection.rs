@@ -105,6 +105,8 @@ pub enum RejectionCode {
     PartnerNotFound,
     /// A partner of the organization has this issuer already.
     PartnerExists,
+    /// Agents hold live credentials of the partner.
+    PartnerInUse,
     /// Other requests changed the partner again and again meanwhile.
     PartnerKeptChanging,
     /// No event has this id, or it was pruned.
@@ -127,7 +129,7 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -149,6 +151,7 @@ impl RejectionCode {
         Self::OrgKeptChanging,
         Self::PartnerNotFound,
         Self::PartnerExists,
+        Self::PartnerInUse,
         Self::PartnerKeptChanging,
         Self::EventNotFound,
         Self::NotLoggedYet,
@@ -185,6 +188,7 @@ impl RejectionCode {
             Self::OrgKeptChanging => ("ORG_KEPT_CHANGING", Class::Conflict, "the organization, or its agents, kept changing under this update: try again"),
             Self::PartnerNotFound => ("PARTNER_NOT_FOUND", Class::NotFound, "no partner has this id"),
             Self::PartnerExists => ("PARTNER_EXISTS", Class::Conflict, "a partner of the organization has this issuer already"),
+            Self::PartnerInUse => ("PARTNER_IN_USE", Class::Conflict, "agents hold live credentials of the partner"),
             Self::PartnerKeptChanging => ("PARTNER_KEPT_CHANGING", Class::Conflict, "the partner kept changing under this update: try again"),
             Self::EventNotFound => ("EVENT_NOT_FOUND", Class::NotFound, "no event has this id, or it is not kept any more"),
             Self::NotLoggedYet => ("NOT_LOGGED_YET", Class::NotFound, "it is not in the log yet: try again in a moment"),

@@ -21,6 +21,8 @@ use super::client_key::ClientKey;
 use super::client_signature::VerifyingKey;
 use super::unique_json::read_unique;
 
+pub(crate) mod partner_token;
+
 /// How many seconds an assertion may expire from now at most.
 pub(crate) const MAX_ASSERTION_TTL: i64 = 300;
 
@@ -85,6 +87,23 @@ impl Assertion {
         })
     }
 
+    /// The claims, unproven.
+    pub(crate) fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// The name of the key, unproven.
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.header.get("kid")?.as_str()
+    }
+
+    /// Whether the header has nothing that this server would have to understand (RFC 7515 §4.1.11),
+    /// and a `kid` that is a string, if any (RFC 7515 §4.1.4).
+    fn has_plain_header(&self) -> bool {
+        let kid = self.header.get("kid");
+        !self.header.contains_key("crit") && kid.is_none_or(Value::is_string)
+    }
+
     /// The client that the assertion names.
     pub(crate) fn subject(&self) -> Option<&str> {
         self.claim("sub")
@@ -100,11 +119,7 @@ impl Assertion {
     /// Checks all but the signature and the single use (RFC 7523 §3).
     pub(crate) fn check(&self, expected: &Expected<'_>) -> Result<(), FailedCheck> {
         let demand = |holds: bool, check| if holds { Ok(()) } else { Err(check) };
-        // RFC 7515 §4.1.11: this server understands no extension.
-        demand(!self.header.contains_key("crit"), "header")?;
-        // RFC 7515 §4.1.4: a `kid` is a string.
-        let kid = self.header.get("kid");
-        demand(kid.is_none_or(Value::is_string), "header")?;
+        demand(self.has_plain_header(), "header")?;
         demand(self.algorithm().is_some(), "algorithm")?;
         demand(self.has_fitting_type(), "type")?;
         let subject = self.subject().ok_or("subject")?;
@@ -150,7 +165,7 @@ impl Assertion {
             .filter(|(key, _)| Some(key.algorithm) == algorithm)
             .collect();
         fitting.sort_by_key(|(key, _)| key.kid.is_some());
-        let kid = self.header.get("kid").and_then(Value::as_str);
+        let kid = self.kid();
         let is_named = |key: &ClientKey| {
             kid.is_some() && (key.kid.as_deref() == kid || Some(&*key.thumbprint) == kid)
         };

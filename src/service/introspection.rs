@@ -11,6 +11,7 @@ use crate::domain::id::AgentId;
 use crate::domain::org::{OrgId, Reach};
 use crate::domain::refusal::Refusal;
 use crate::domain::scope::{Scope, is_admin};
+use crate::domain::scope_pattern::ScopePattern;
 
 use super::error::Error;
 use super::limits::Limits;
@@ -38,12 +39,19 @@ pub enum Introspector<'a> {
 pub struct Introspection {
     tokens: Arc<Tokens>,
     limits: Arc<Limits>,
+    /// Whether a client's secret opens introspection.
+    by_secret: bool,
 }
 
 impl Introspection {
-    /// `tokens` verifies the tokens of this store.
-    pub fn new(tokens: Arc<Tokens>, limits: Arc<Limits>) -> Self {
-        Self { tokens, limits }
+    /// `tokens` verifies the tokens of this store. A client's secret opens no scope of `secretless`.
+    pub fn new(tokens: Arc<Tokens>, limits: Arc<Limits>, secretless: &[ScopePattern]) -> Self {
+        let is_closed = |scope: Scope| secretless.iter().any(|one| one.covers(&scope));
+        Self {
+            tokens,
+            limits,
+            by_secret: !Scope::parse(SCOPE).is_ok_and(is_closed),
+        }
     }
 
     /// The token, if it is alive and within the caller's reach. Notes in `context` who holds the Bearer token, before anything is
@@ -62,7 +70,7 @@ impl Introspection {
             } => {
                 self.limits.charge_introspection(agent_id)?;
                 let mut held = terms.scopes.iter().map(Scope::as_str);
-                demand_scope(held.clone().any(|scope| scope == SCOPE))?;
+                demand_scope(self.by_secret && held.clone().any(|scope| scope == SCOPE))?;
                 let reach = Reach::of(org_id.as_str(), held.any(is_admin));
                 self.tokens.live(token, reach, org_id).await
             }

@@ -227,28 +227,23 @@ impl Mint {
             None => Ok(Basis::Own),
         };
         let mut now = self.parts.clock.own_moment();
-        // The store's time decides when an agent expires. Then the token's `iat` must not be later,
-        // however long the batch waits, so that the token does not outlive the agent.
-        let decided_at = match agent.profile.expires_at {
-            Some(_) => self.parts.clock.moment(),
-            None => now,
+        // The store's time decides when an agent or a proof expires. Then the token's `iat` must not be later,
+        // however long the batch waits, so that the token outlives neither.
+        let partner = credentials.partner_proof();
+        let decided_at = match (agent.profile.expires_at, &partner) {
+            (None, None) => now,
+            _ => self.parts.clock.moment(),
         };
         now = now.min(decided_at);
         let applicant = Applicant {
             agent,
             limit,
             now: decided_at.second(),
+            proof: credentials.proven_by(partner.as_deref()),
         };
-        let decided = basis.and_then(|basis| {
-            decide(
-                &applicant,
-                &catalogue,
-                &self.parts.policy,
-                &basis,
-                &ask.request,
-                jti,
-            )
-        });
+        let (policy, request) = (&self.parts.policy, &ask.request);
+        let decided =
+            basis.and_then(|basis| decide(&applicant, &catalogue, policy, &basis, request, jti));
         let grant = Arc::new(
             decided
                 .map_err(|refusal| look.refuse(refusal))?

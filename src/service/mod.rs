@@ -5,7 +5,7 @@
 //! Reading order: `error`, [`clients`] (client authentication), [`codes`], [`look`] (what follows a
 //! refusal on a cached row), [`issue`] (the mint), [`replay`], [`tokens`] (whether a presented
 //! token is valid) with `caller`, [`introspection`], [`revoke`], [`revocations`] (the list), [`keys`], [`key_rotation`], [`reseal`] (another master key),
-//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back), [`processes`] (who else serves); for operators [`manage`], [`restore`] and [`upgrade`];
+//! [`store_keys`], [`limits`], [`refusals`], [`clock`], [`readiness`], [`generation`] (was the store wound back), [`processes`] (who else serves), [`partner_keys`] with [`partner_key_cache`]; for operators [`manage`], [`restore`] and [`upgrade`];
 //! what follows from recorded events [`journal`].
 
 mod caller;
@@ -24,6 +24,8 @@ pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod look;
 pub(crate) mod manage;
+pub(crate) mod partner_key_cache;
+pub(crate) mod partner_keys;
 pub(crate) mod plans;
 pub(crate) mod processes;
 pub(crate) mod readiness;

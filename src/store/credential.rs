@@ -1,12 +1,16 @@
 //! Credentials as operators read them: the live ones, and those that ended lately. Must not know
 //! SQL, or what verifies a secret.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::Invalid;
 use crate::domain::credential::{CredentialKind, CredentialLabel};
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::partner::federation::Federation;
+use crate::domain::partner::terms::PartnerId;
 use crate::domain::time::Timestamp;
 
 use super::error::StoreError;
@@ -48,9 +52,12 @@ pub struct CredentialRecord {
     pub position: i64,
     /// What it is checked with.
     pub kind: CredentialKind,
+    /// What is trusted of a partner, if a partner's tokens prove it.
+    pub federation: Option<Arc<Federation>>,
     /// What the operator calls it.
     pub label: Option<CredentialLabel>,
-    /// The first characters of a generated secret, the thumbprints of public keys, or empty.
+    /// The first characters of a generated secret, the thumbprints of public keys, the subject of a
+    /// partner's tokens, or empty.
     pub prefix: Box<str>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -67,7 +74,7 @@ pub struct CredentialRecord {
 }
 
 /// The columns of a credential: id, position, label, prefix, when and by whom it was made, its end,
-/// when and by whom it was ended, its last use, its kind.
+/// when and by whom it was ended, its last use, its kind, its partner and what is trusted of it.
 pub(in crate::store) type CredentialColumns = (
     Uuid,
     i64,
@@ -80,6 +87,8 @@ pub(in crate::store) type CredentialColumns = (
     Option<String>,
     Option<i64>,
     Option<String>,
+    Option<Uuid>,
+    Option<String>,
 );
 
 /// The column of a kind. A release that knows only secrets leaves the column empty.
@@ -90,6 +99,19 @@ pub(in crate::store) fn kind_column(kind: CredentialKind) -> Option<&'static str
 /// The kind in a column.
 pub(in crate::store) fn kind_of_row(column: Option<&str>) -> Result<CredentialKind, Invalid> {
     column.map_or(Ok(CredentialKind::Secret), CredentialKind::parse)
+}
+
+/// What is trusted of a partner, in its columns.
+pub(in crate::store) fn federation_of_row(
+    partner_id: Option<Uuid>,
+    text: Option<String>,
+) -> Result<Option<Arc<Federation>>, Broken> {
+    let Some((partner_id, text)) = partner_id.zip(text) else {
+        return Ok(None);
+    };
+    let read = Federation::of_text(PartnerId(partner_id), &text);
+    let read = read.ok_or("a federated credential has no terms")?;
+    Ok(Some(Arc::new(read)))
 }
 
 impl CredentialQuery {
@@ -120,12 +142,15 @@ impl CredentialRecord {
             ended_by,
             used_at,
             kind,
+            partner_id,
+            federation,
         ) = row;
         let label = label.as_deref().map(CredentialLabel::parse).transpose()?;
         Ok(Self {
             credential_id: CredentialId(id),
             position,
             kind: kind_of_row(kind.as_deref())?,
+            federation: federation_of_row(partner_id, federation)?,
             label,
             prefix: prefix.into(),
             created_at: Timestamp(created_at),

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::domain::Invalid;
 use crate::domain::agent::Audience;
 use crate::domain::credential::PublicKeys;
+use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
 use crate::domain::partner::pointer::ClaimPointer;
 use crate::domain::partner::preset::PartnerPreset;
@@ -42,6 +43,15 @@ pub trait ReadPartners: Send + Sync {
         after: Option<PartnerId>,
         limit: i64,
     ) -> Result<Vec<Partner>, StoreError>;
+    /// Up to `limit` agents that hold a credential of this partner that is live at `now`, in the byte
+    /// order of their ids, starting after the id `after`.
+    async fn partner_holders(
+        &self,
+        partner_id: PartnerId,
+        now: Timestamp,
+        after: Option<&AgentId>,
+        limit: i64,
+    ) -> Result<Vec<AgentId>, StoreError>;
 }
 
 /// The columns of a partner, in the order in which every statement names them.

@@ -195,6 +195,7 @@ pub(super) mod samples {
     use crate::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
     use crate::domain::id::{AgentId, BatchId, CodeId, Jti};
     use crate::domain::org::{OrgId, OrgStanding};
+    use crate::domain::proof::{OwnProof, ProvenBy};
     use crate::domain::quota::PlanName;
     use crate::domain::risk::RiskRules;
     use crate::domain::scope::Scope;
@@ -275,6 +276,7 @@ pub(super) mod samples {
             default_ttl: Ttl::DEFAULT,
             default_audience: Audience::parse("https://issuer.example").unwrap(),
             risk: RiskRules::default(),
+            secretless: vec![],
         };
         let catalogue = Catalogue::new(1, vec![entry]);
         let jti = Jti(Uuid::from_u128(id));
@@ -282,6 +284,7 @@ pub(super) mod samples {
             agent,
             limit: None,
             now,
+            proof: ProvenBy::Own(OwnProof::Secret),
         };
         let grant: Grant = decide(
             &applicant,

@@ -12,7 +12,7 @@ use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::http::error::Failure;
 use crate::http::state::State;
 use crate::service::manage::client_keys::NewKeys;
-use crate::service::manage::credentials::{CredentialTerms, ListedCredentials, Rotation};
+use crate::service::manage::credentials::{ListedCredentials, Rotation};
 use crate::service::manage::view::NewSecret;
 
 use super::agent_changes::ActionBody;
@@ -23,22 +23,9 @@ use super::call::{Call, WriteCall};
 use super::cursor::CursorScope;
 use super::fields::{Fields, Input};
 use super::keyed::KeyedReply;
+use super::new_credentials::{CredentialCreation, keys_of, terms};
 use super::page::{Page, PageQuery};
 use super::values::{ExpiryTime, Overlap};
-
-body! {
-    /// What is decided about a new credential.
-    struct NewCredentialBody {
-        /// What it is called.
-        optional label("label"): CredentialLabel,
-        /// From when on it is refused; never if it is left out.
-        optional expires_at("expiresAt"): ExpiryTime,
-        /// What it is checked with; a secret if it is left out.
-        optional kind("kind"): CredentialKind,
-        /// The public keys, with which the agent signs: of the kind `publicKey` only, which demands them.
-        optional jwks("jwks"): NewKeys,
-    }
-}
 
 body! {
     /// A rotation of all credentials of one kind.
@@ -105,23 +92,6 @@ pub(super) async fn list_credentials(
     Ok(Page::new(rows.collect(), page.limit, next))
 }
 
-/// One more credential for the agent that the path names.
-pub(super) struct CredentialCreation(AgentId, CredentialTerms);
-
-impl Input for CredentialCreation {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let agent_id = fields.agent_id();
-        let NewCredentialBody {
-            kind,
-            jwks,
-            label,
-            expires_at,
-        } = fields.action_body()?;
-        let keys = keys_of(fields, kind, jwks)?;
-        Some(Self(agent_id?, terms(keys, label, expires_at)))
-    }
-}
-
 /// Gives an agent one more credential.
 pub(super) async fn create_credential(
     state: Arc<State>,
@@ -156,6 +126,10 @@ impl Input for CredentialRotation {
             label,
             expires_at,
         } = fields.action_body()?;
+        if kind == Some(CredentialKind::Federated) {
+            fields.note("/kind", "is not rotated: make one more, and end the other");
+            return None;
+        }
         let keys = keys_of(fields, kind, jwks)?;
         let rotation = Rotation {
             chosen: None,
@@ -238,42 +212,6 @@ pub(super) async fn end_credential(
         state.list.read_own_kill().await?;
     }
     Ok(Reply::nothing())
-}
-
-/// The public keys of a new credential; `Some(None)` for a secret. `None` if kind and keys do not go
-/// together, which is noted.
-#[expect(
-    clippy::option_option,
-    reason = "a body that breaks a rule is told apart from one without keys"
-)]
-fn keys_of(
-    fields: &mut Fields<'_>,
-    kind: Option<CredentialKind>,
-    jwks: Option<NewKeys>,
-) -> Option<Option<NewKeys>> {
-    match (kind.unwrap_or(CredentialKind::Secret), jwks) {
-        (CredentialKind::PublicKey, None) => {
-            fields.note("/jwks", "is missing");
-            None
-        }
-        (CredentialKind::Secret | CredentialKind::Federated, Some(_)) => {
-            fields.note("/jwks", "stands only beside the kind `publicKey`");
-            None
-        }
-        (_, jwks) => Some(jwks),
-    }
-}
-
-fn terms(
-    keys: Option<NewKeys>,
-    label: Option<CredentialLabel>,
-    expires_at: Option<ExpiryTime>,
-) -> CredentialTerms {
-    CredentialTerms {
-        keys,
-        label,
-        expires_at: expires_at.map(|end| end.0),
-    }
 }
 
 fn made_reply(state: &State, made: &NewSecret) -> Reply<NewCredentialJson, Makes> {

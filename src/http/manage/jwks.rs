@@ -46,7 +46,11 @@ impl FromJson for NewKeys {
 }
 
 /// The value without the order of its members. A repeated member is an error.
-fn plain(value: &JsonValue<'_>, at: FieldPlace<'_>, errors: &mut Vec<FieldError>) -> Value {
+pub(super) fn plain(
+    value: &JsonValue<'_>,
+    at: FieldPlace<'_>,
+    errors: &mut Vec<FieldError>,
+) -> Value {
     match value {
         JsonValue::Null => Value::Null,
         JsonValue::Bool(value) => Value::Bool(*value),

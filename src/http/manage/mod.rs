@@ -30,10 +30,13 @@ pub(crate) mod json_value;
 mod jwks;
 mod keyed;
 mod keys;
+mod new_credentials;
 pub(crate) mod openapi;
 mod org_words;
 mod orgs;
 mod page;
+mod partner_actions;
+mod partner_test;
 mod partner_values;
 mod partner_words;
 mod partners;
@@ -82,9 +85,10 @@ pub static MANAGE_ROUTES: &[Route] = &[
     endpoint!(Post   "/api/v1/partners",                   Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partners::create_partner,            partner_words::CREATE_PARTNER),
     endpoint!(Get    "/api/v1/partners/{id}",              Scope("admin:orgs"),      REQUEST_TIMEOUT, Nothing, partners::get_partner,               partner_words::GET_PARTNER),
     endpoint!(Patch  "/api/v1/partners/{id}",              Scope("admin:orgs"),      REQUEST_TIMEOUT, MergePatch,partners::patch_partner,           partner_words::PATCH_PARTNER),
-    endpoint!(Delete "/api/v1/partners/{id}",              Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partners::delete_partner,            partner_words::DELETE_PARTNER),
-    endpoint!(Post   "/api/v1/partners/{id}/suspend",      Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partners::suspend_partner,           partner_words::SUSPEND_PARTNER),
-    endpoint!(Post   "/api/v1/partners/{id}/reactivate",   Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partners::reactivate_partner,        partner_words::REACTIVATE_PARTNER),
+    endpoint!(Delete "/api/v1/partners/{id}",              Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partner_actions::delete_partner,            partner_words::DELETE_PARTNER),
+    endpoint!(Post   "/api/v1/partners/{id}/suspend",      Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partner_actions::suspend_partner,           partner_words::SUSPEND_PARTNER),
+    endpoint!(Post   "/api/v1/partners/{id}/reactivate",   Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partner_actions::reactivate_partner,        partner_words::REACTIVATE_PARTNER),
+    endpoint!(Post   "/api/v1/partners/{id}/test",         Scope("admin:orgs"),      REQUEST_TIMEOUT, Json,    partner_test::test_partner,          partner_words::TEST_PARTNER),
     endpoint!(Get    "/api/v1/plans",                      Scope("agents:read"),     REQUEST_TIMEOUT, Nothing, plans::list_plans,                   words::LIST_PLANS),
     endpoint!(Get    "/api/v1/revocations/convergence",    Scope("audit:read"),      REQUEST_TIMEOUT, Nothing, revocations::get_convergence,        words::GET_CONVERGENCE),
     endpoint!(Delete "/api/v1/revocations/verifiers/{verifier}", Scope("admin:orgs"), REQUEST_TIMEOUT, Json,   revocations::remove_verifier,        words::REMOVE_VERIFIER),

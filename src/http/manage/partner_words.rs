@@ -45,7 +45,7 @@ pub(super) const DELETE_PARTNER: Words = Words {
     operation_id: "deletePartner",
     tag: ApiTag::Partners,
     summary: "Delete a partner",
-    description: "Its issuer may be registered again.",
+    description: "Its issuer may be registered again. Refused while agents hold live credentials of it.",
     reply: "The partner is gone.",
 };
 
@@ -54,7 +54,8 @@ pub(super) const SUSPEND_PARTNER: Words = Words {
     operation_id: "suspendPartner",
     tag: ApiTag::Partners,
     summary: "Let a partner's tokens prove nothing",
-    description: "",
+    description: "In force from the next request on. With `revokeTokens`, the live tokens of the agents that hold its credentials \
+        die too.",
     reply: "The partner.",
 };
 
@@ -65,4 +66,14 @@ pub(super) const REACTIVATE_PARTNER: Words = Words {
     summary: "Let a suspended partner's tokens prove agents again",
     description: "",
     reply: "The partner.",
+};
+
+/// `POST /api/v1/partners/{id}/test`.
+pub(super) const TEST_PARTNER: Words = Words {
+    operation_id: "testPartner",
+    tag: ApiTag::Partners,
+    summary: "Try a token of a partner",
+    description: "Says whether it would open a token for this agent, and otherwise which check failed. Issues nothing, and changes \
+        nothing.",
+    reply: "What was found out.",
 };

@@ -19,8 +19,7 @@ use crate::http::state::State;
 use crate::service::manage::ManageError;
 use crate::service::manage::client_keys::NewKeys;
 
-use super::agent_changes::ActionBody;
-use super::answer::{Ends, Makes, Reply};
+use super::answer::{Makes, Reply};
 use super::body::body;
 use super::call::{Call, WriteCall};
 use super::cursor::CursorScope;
@@ -57,12 +56,12 @@ pub(super) async fn list_partners(
 pub(super) struct OnePartner(Option<PartnerId>);
 
 impl OnePartner {
-    fn of(fields: &Fields<'_>) -> Self {
+    pub(super) fn of(fields: &Fields<'_>) -> Self {
         let id = fields.path_part("id");
         Self(id.and_then(|text| PartnerId::parse(text).ok()))
     }
 
-    fn known(&self) -> Result<PartnerId, Failure> {
+    pub(super) fn known(&self) -> Result<PartnerId, Failure> {
         let unknown = || ManageError::from(RejectionCode::PartnerNotFound).into();
         self.0.ok_or_else(unknown)
     }
@@ -217,67 +216,17 @@ pub(super) async fn patch_partner(
     ))
 }
 
-/// An action on the partner that the path names.
-pub(super) struct PartnerAction {
-    partner: OnePartner,
-    reason: Option<ChangeReason>,
-}
-
-impl Input for PartnerAction {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self {
-            partner: OnePartner::of(fields),
-            reason: fields.action_body::<ActionBody>()?.reason,
-        })
-    }
-}
-
-/// Makes a partner's tokens prove nothing.
-pub(super) async fn suspend_partner(
-    state: Arc<State>,
-    call: WriteCall<PartnerAction>,
-) -> Result<Reply<PartnerJson>, Failure> {
-    let act = call.act(&state, call.input.reason.as_ref());
-    let partner_id = known(&call, &call.input.partner)?;
-    let changed = state.partners.suspend(partner_id, call.request(&act));
-    Ok(shown(changed.await?))
-}
-
-/// Lets a suspended partner's tokens prove agents again.
-pub(super) async fn reactivate_partner(
-    state: Arc<State>,
-    call: WriteCall<PartnerAction>,
-) -> Result<Reply<PartnerJson>, Failure> {
-    let act = call.act(&state, call.input.reason.as_ref());
-    let partner_id = known(&call, &call.input.partner)?;
-    let changed = state.partners.reactivate(partner_id, call.request(&act));
-    Ok(shown(changed.await?))
-}
-
-/// Deletes a partner.
-pub(super) async fn delete_partner(
-    state: Arc<State>,
-    call: WriteCall<PartnerAction>,
-) -> Result<Reply<(), Ends>, Failure> {
-    let act = call.act(&state, call.input.reason.as_ref());
-    let partner_id = known(&call, &call.input.partner)?;
-    state
-        .partners
-        .delete(partner_id, call.request(&act))
-        .await?;
-    Ok(Reply::nothing())
-}
-
 /// The partner that a request changes. A request that demands a version of what cannot exist is told
 /// so first (RFC 9110 §13.1.1).
-fn known<I>(call: &WriteCall<I>, partner: &OnePartner) -> Result<PartnerId, Failure> {
+pub(super) fn known<I>(call: &WriteCall<I>, partner: &OnePartner) -> Result<PartnerId, Failure> {
     if partner.0.is_none() {
         call.precondition.demand(None).map_err(ManageError::from)?;
     }
     partner.known()
 }
 
-fn shown(partner: Partner) -> Reply<PartnerJson> {
+/// The reply that shows a partner.
+pub(super) fn shown(partner: Partner) -> Reply<PartnerJson> {
     let version = partner.version;
     Reply::ok(partner.into()).with_version(version)
 }

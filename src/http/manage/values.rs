@@ -99,7 +99,7 @@ parsed_texts!(
     AgentName => line(200),
     Audience => up_to(512),
     ChangeReason => line(200),
-    CredentialKind => one_of(["secret", "publicKey"]),
+    CredentialKind => one_of(CredentialKind::ALL.map(CredentialKind::as_str)),
     CredentialLabel => line(200),
     Description => lines(1_000),
     OrgId => id(),

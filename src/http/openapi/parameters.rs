@@ -59,6 +59,7 @@ const QUERY: &[ParameterRow] = &[
     ParameterRow { below: AGENTS, name: "usedBefore", schema: time, example: Some("2026-09-01T00:00:00Z"), meaning: "Agents whose last token was issued before this time. Those without any are left out, unless `neverUsed=true` stands beside it." },
     ParameterRow { below: AGENTS, name: "neverUsed", schema: truth, example: None, meaning: "Agents that got no token in the last 400 days, or that got one." },
     ParameterRow { below: AGENTS, name: "expiresBefore", schema: time, example: Some("2026-12-01T00:00:00Z"), meaning: "Agents whose `expiresAt` is before this time." },
+    ParameterRow { below: "/api/v1/partners/", name: "revokeTokens", schema: truth, example: None, meaning: "Whether the live tokens of the agents that hold its credentials are killed, one commit for each agent." },
     ParameterRow { below: "/api/v1/agents/", name: "revokeTokens", schema: truth, example: None, meaning: "Whether the agent's live tokens are killed in the same commit." },
     ParameterRow { below: "/api/v1/agents/", name: "from", schema: day, example: Some("2026-11-01"), meaning: "The first day. By default, 30 days before the last one." },
     ParameterRow { below: "/api/v1/agents/", name: "to", schema: day, example: Some("2026-11-26"), meaning: "The last day, included. By default, today." },

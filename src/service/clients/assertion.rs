@@ -6,7 +6,7 @@
 //! that counts the token. What that statement said is remembered here, since no assertion becomes
 //! good again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
@@ -25,6 +25,8 @@ use crate::service::look::Look;
 use crate::store::{AgentRecord, Freshness, Store};
 
 use super::failures::Guess;
+use super::partner_token::PartnerTokens;
+use super::presented::PresentedAssertion;
 
 /// How many agents are remembered as ones that prove themselves by assertions.
 const MAX_ASSERTERS: usize = 100_000;
@@ -52,42 +54,6 @@ pub(super) fn refuse_spent(client_id: &ClientId, context: &RequestContext) -> Re
     Refusal::InvalidClient
 }
 
-/// An assertion as a client presents it. It has no `Debug` that tells anything.
-#[derive(Debug)]
-pub struct PresentedAssertion {
-    /// `None` if the text has not the shape of one.
-    read: Option<Assertion>,
-    /// The `client_id` parameter beside it.
-    named: Option<Box<str>>,
-    /// What proved it, once it is proven: the credential, and what is kept of the assertion.
-    proof: Mutex<Option<(CredentialId, AssertionRef)>>,
-}
-
-impl PresentedAssertion {
-    /// Reads an assertion, which may come with the parameter `client_id`. Returns also the client
-    /// that the two name.
-    pub fn read(text: &str, client_id: Option<&str>) -> (Self, ClientId) {
-        let read = Assertion::read(text);
-        let subject = read.as_ref().and_then(Assertion::subject);
-        let named = ClientId::parse(client_id.or(subject).unwrap_or_default());
-        let presented = Self {
-            read,
-            named: client_id.map(Into::into),
-            proof: Mutex::new(None),
-        };
-        (presented, named)
-    }
-
-    /// What proved it.
-    pub fn proof(&self) -> Option<(CredentialId, AssertionRef)> {
-        *self.proof.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn prove(&self, proof: Option<(CredentialId, AssertionRef)>) {
-        *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = proof;
-    }
-}
-
 /// Authenticates agents by their assertions.
 pub struct Assertions {
     store: Arc<dyn Store>,
@@ -101,11 +67,12 @@ pub struct Assertions {
     spent: Cache<AssertionHash, ()>,
     /// The parsed keys of credentials, which never change.
     key_sets: Cache<CredentialId, Arc<ClientKeySet>>,
+    partners: PartnerTokens,
 }
 
 impl Assertions {
     /// For assertions that name this issuer as their audience.
-    pub fn new(store: Arc<dyn Store>, issuer: &str) -> Self {
+    pub fn new(store: Arc<dyn Store>, issuer: &str, partners: PartnerTokens) -> Self {
         Self {
             store,
             issuer: issuer.into(),
@@ -114,6 +81,7 @@ impl Assertions {
             suspect_reads: Semaphore::new(MAX_SUSPECT_READS),
             spent: Cache::new(MAX_SPENT),
             key_sets: Cache::new(MAX_KEY_SETS),
+            partners,
         }
     }
 
@@ -128,6 +96,13 @@ impl Assertions {
         look: Look,
         now: Timestamp,
     ) -> Result<Result<Arc<AgentRecord>, RefusalReason>, Error> {
+        if let Some(read) = &presented.read
+            && let Some(partner) = read.partner()
+        {
+            // On the heap, so that the future of every other request stays small.
+            let proven = self.by_partner(presented, (read, partner), client_id, now);
+            return Box::pin(proven).await;
+        }
         let checked = self.check(presented, now);
         let agent_id = client_id.agent_id();
         let was_proven = presented.proof().is_some();
@@ -192,6 +167,33 @@ impl Assertions {
             (_, Err(check), _) => Err(RefusalReason::Assertion(check)),
             (_, Ok(()), None) => Err(RefusalReason::Assertion("signature")),
         })
+    }
+
+    /// What authenticates by tokens of partners.
+    pub fn partners(&self) -> &PartnerTokens {
+        &self.partners
+    }
+
+    /// The same for a token of a partner. Its `sub` is the partner's, so the client has to name its
+    /// agent.
+    async fn by_partner(
+        &self,
+        presented: &PresentedAssertion,
+        (read, issuer): (&Assertion, &str),
+        client_id: &ClientId,
+        now: Timestamp,
+    ) -> Result<Result<Arc<AgentRecord>, RefusalReason>, Error> {
+        if presented.named.is_none() && !self.partners.is_own(issuer) {
+            return Err(Refusal::MissingParameter("client_id").into());
+        }
+        let opened = self
+            .partners
+            .authenticate(read, issuer, client_id, now)
+            .await?;
+        let proof = opened.as_ref().ok();
+        let proof = proof.map(|(_, credential, proof)| (*credential, Arc::new(proof.clone())));
+        presented.prove_by_partner(proof);
+        Ok(opened.map(|(record, ..)| record))
     }
 
     /// The outcome of a request for a token. If it refuses a client whose assertion was exchanged

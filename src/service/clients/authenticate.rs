@@ -140,12 +140,12 @@ impl Authenticator {
         credentials: &ClientCredentials,
     ) -> Option<CredentialId> {
         if let Some(presented) = &credentials.assertion {
-            let (credential, _) = presented.proof()?;
-            return Some(credential);
+            let of_key = presented.proof().map(|(credential, _)| credential);
+            return of_key.or(presented.of_partner().map(|(credential, _)| credential));
         }
         // Most agents have one credential, so there is nothing to choose.
         if let [only] = &*record.credentials
-            && only.keys.is_none()
+            && only.is_secret()
         {
             return Some(only.credential_id);
         }
@@ -289,7 +289,7 @@ fn candidate<'a>(
     record
         .credentials
         .iter()
-        .filter(|c| c.keys.is_none() && c.is_live(now))
+        .filter(|c| c.is_secret() && c.is_live(now))
         .find(|c| match (&c.tag, tag) {
             (Some(stored), Some(presented)) => {
                 stored.0.as_bytes().ct_eq(presented.0.as_bytes()).into()

@@ -1,14 +1,17 @@
 //! What a client sent to authenticate, before it is verified.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::domain::assertion::AssertionRef;
 use crate::domain::context::RequestContext;
 use crate::domain::credential::Credential;
 use crate::domain::id::ClientId;
+use crate::domain::proof::{OwnProof, PartnerProof, ProvenBy};
 use crate::domain::refusal::Refusal;
 
-use super::assertion::{PresentedAssertion, refuse_spent};
+use super::assertion::refuse_spent;
+use super::presented::PresentedAssertion;
 use super::secret::Secret;
 
 /// What a client sent to authenticate.
@@ -43,6 +46,21 @@ impl ClientCredentials {
     pub fn assertion(&self) -> Option<AssertionRef> {
         let (_, assertion) = self.assertion.as_ref()?.proof()?;
         Some(assertion)
+    }
+
+    /// What the partner's token allows that proved the agent, if one did.
+    pub fn partner_proof(&self) -> Option<Arc<PartnerProof>> {
+        let (_, proof) = self.assertion.as_ref()?.of_partner()?;
+        Some(proof)
+    }
+
+    /// How the agent proved itself: by this partner's token, if it is one.
+    pub fn proven_by<'p>(&self, partner: Option<&'p PartnerProof>) -> ProvenBy<'p> {
+        match (partner, &self.assertion) {
+            (Some(proof), _) => ProvenBy::Partner(proof),
+            (None, Some(_)) => ProvenBy::Own(OwnProof::Key),
+            (None, None) => ProvenBy::Own(OwnProof::Secret),
+        }
     }
 
     /// The refusal for an assertion that was exchanged before.

@@ -8,5 +8,7 @@ pub(crate) mod assertion;
 pub(crate) mod authenticate;
 pub(crate) mod credentials;
 pub(crate) mod failures;
+pub(crate) mod partner_token;
+pub(crate) mod presented;
 mod rehash;
 pub(crate) mod secret;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::domain::asked::MAX_SCOPE_LIST_BYTES;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::grant::MAX_SCOPE_LIST_BYTES;
 use crate::domain::org::Org;
 use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::domain::scope::{Scope, join};

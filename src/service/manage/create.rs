@@ -14,6 +14,7 @@ use super::agents::{Agents, NewAgent};
 use super::attempt::MAX_CONFLICTS;
 use super::authority::{Authority, UNKNOWN_ORG, holdings, holdings_with};
 use super::checks::{accepted, demand_none, fault, org_errors, scope_errors};
+use super::credentials::CredentialTerms;
 use super::error::ManageError;
 use super::keeping::Keep;
 use super::patch::ProfilePatch;
@@ -130,7 +131,7 @@ impl Agents {
         let warnings = self.check_new(&agent).await?;
         let agent_id = agent.agent_id;
         let (secret, credential) = self
-            .make_or_sketch_credential(&agent_id, new.secret, None, &request)
+            .make_or_sketch_credential(&agent_id, new.secret, &CredentialTerms::default(), &request)
             .await?;
         // The agent begins when its secret has been hashed.
         let agent = Box::new(self.new_agent(&agent_id, agent.org_id, agent.profile));

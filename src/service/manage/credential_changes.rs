@@ -55,11 +55,12 @@ impl Agents {
         // Checked before the secret is hashed, and again by the commit.
         let kind = terms.kind();
         let record = self.recipient(agent_id, kind, &request).await?;
+        demand_none(self.federation_errors(&record.agent, &terms).await?)?;
         if self.is_full(&record, kind) {
             return Err(self.too_many(&record, kind, IN_ALL).into());
         }
         let (secret, mut credential) = self
-            .make_or_sketch_credential(agent_id, None, terms.keys.as_ref(), &request)
+            .make_or_sketch_credential(agent_id, None, &terms, &request)
             .await?;
         credential.expires_at = terms.expires_at;
         let made = NewSecret {
@@ -115,7 +116,7 @@ impl Agents {
             return Err(self.too_many(&record, kind, WITH_OVERLAP).into());
         }
         let (secret, mut credential) = self
-            .make_or_sketch_credential(agent_id, chosen, terms.keys.as_ref(), &request)
+            .make_or_sketch_credential(agent_id, chosen, &terms, &request)
             .await?;
         credential.expires_at = terms.expires_at;
         let mut made = NewSecret {

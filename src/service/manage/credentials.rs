@@ -5,6 +5,7 @@ use crate::clock::Clock as _;
 use crate::domain::agent::AgentStatus;
 use crate::domain::credential::{CredentialKind, CredentialLabel};
 use crate::domain::id::AgentId;
+use crate::domain::partner::federation::Federation;
 use crate::domain::time::Timestamp;
 use crate::store::{CredentialQuery, ENDED_CREDENTIAL_TTL};
 
@@ -24,8 +25,10 @@ const MAX_SHOWN: i64 = 100;
 /// What an operator decides about a new credential.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialTerms {
-    /// The public keys that it holds; `None` for a secret.
+    /// The public keys that it holds, if it holds keys.
     pub keys: Option<NewKeys>,
+    /// What is trusted of a partner, if a partner's tokens prove it.
+    pub federation: Option<Federation>,
     /// What the operator calls it.
     pub label: Option<CredentialLabel>,
     /// From when on it is refused; `None` means that it has no end.
@@ -35,9 +38,10 @@ pub struct CredentialTerms {
 impl CredentialTerms {
     /// What the credential is checked with.
     pub fn kind(&self) -> CredentialKind {
-        match self.keys {
-            Some(_) => CredentialKind::PublicKey,
-            None => CredentialKind::Secret,
+        match (&self.keys, &self.federation) {
+            (Some(_), _) => CredentialKind::PublicKey,
+            (None, Some(_)) => CredentialKind::Federated,
+            (None, None) => CredentialKind::Secret,
         }
     }
 }

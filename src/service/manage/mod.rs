@@ -25,6 +25,7 @@ mod credential_changes;
 mod credential_limit;
 pub(crate) mod credentials;
 mod error;
+mod federated;
 pub(crate) mod idempotency;
 pub(crate) mod import;
 pub(crate) mod keeping;

@@ -1,8 +1,10 @@
 //! Makes credentials of agents: secrets, generated or chosen, and what verifies them. Must not know what they are
 //! made for.
 
+use std::sync::Arc;
+
 use crate::clock::Clock as _;
-use crate::domain::credential::{Credential, SecretHash, Tag};
+use crate::domain::credential::{Credential, CredentialKind, SecretHash, Tag};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::rejection::Rejection;
 
@@ -11,7 +13,7 @@ use crate::service::clients::secret::Secret;
 
 use super::agents::Agents;
 use super::checks::fault;
-use super::client_keys::NewKeys;
+use super::credentials::CredentialTerms;
 use super::error::ManageError;
 use super::request::ChangeRequest;
 
@@ -23,18 +25,22 @@ impl Agents {
         &self,
         agent_id: &AgentId,
         chosen: Option<Secret>,
-        keys: Option<&NewKeys>,
+        terms: &CredentialTerms,
         request: &ChangeRequest<'_>,
     ) -> Result<(Option<Secret>, Credential), ManageError> {
-        if let Some(keys) = keys {
+        if terms.kind() != CredentialKind::Secret {
+            let (keys, federation) = (terms.keys.as_ref(), terms.federation.as_ref());
+            let subject = federation.map(|federation| federation.subject.as_str());
+            let hint = keys.map(|keys| &*keys.hint).or(subject);
             let nothing = SecretHash(String::new().into());
             let tag = Some(Tag(String::new().into()));
             let credential = self.new_credential(agent_id, nothing, tag, None)?;
             return Ok((
                 None,
                 Credential {
-                    keys: Some(keys.keys.clone()),
-                    prefix: keys.hint.clone(),
+                    keys: keys.map(|keys| keys.keys.clone()),
+                    federation: federation.cloned().map(Arc::new),
+                    prefix: hint.unwrap_or_default().into(),
                     ..credential
                 },
             ));
@@ -98,6 +104,7 @@ impl Agents {
             expires_at: None,
             raw_basic: false,
             keys: None,
+            federation: None,
         })
     }
 }

@@ -1,9 +1,12 @@
 //! Changes to partners. Owns the order of steps. Must not know who asks or how the result is shown.
 
+use crate::clock::Clock as _;
+use crate::domain::id::AgentId;
 use crate::domain::partner::draft::PartnerPatch;
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::terms::{PartnerId, PartnerStatus};
 use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::service;
 use crate::service::tokens::Caller;
 use crate::store::{Outcome, PartnerChange};
 
@@ -11,6 +14,9 @@ use super::attempt::MAX_CONFLICTS;
 use super::error::ManageError;
 use super::partners::Partners;
 use super::request::ChangeRequest;
+
+/// Up to how many agents are counted that hold credentials of a partner.
+const MAX_COUNTED: i64 = 10_000;
 
 /// What a request makes of a partner.
 enum PartnerStep {
@@ -75,6 +81,7 @@ impl Partners {
         let request = request.into();
         for _ in 0..MAX_CONFLICTS {
             let partner = self.find_for(partner_id, &request).await?;
+            self.demand_unused(partner_id).await?;
             if request.is_dry_run() {
                 return Ok(());
             }
@@ -84,6 +91,40 @@ impl Partners {
             }
         }
         Err(RejectionCode::PartnerKeptChanging.into())
+    }
+
+    /// Up to `limit` agents that hold live credentials of the partner, starting after `after`.
+    pub async fn holders(
+        &self,
+        partner_id: PartnerId,
+        after: Option<&AgentId>,
+        limit: i64,
+    ) -> Result<Vec<AgentId>, service::Error> {
+        let now = self.clock.now();
+        let found = self.records.partner_holders(partner_id, now, after, limit);
+        Ok(found.await?)
+    }
+
+    /// Refuses to delete a partner that agents hold live credentials of, and names some of them.
+    async fn demand_unused(&self, partner_id: PartnerId) -> Result<(), ManageError> {
+        let holders = self.holders(partner_id, None, MAX_COUNTED).await?;
+        if holders.is_empty() {
+            return Ok(());
+        }
+        let first: Vec<&str> = holders.iter().take(10).map(AgentId::as_str).collect();
+        let message = format!(
+            "agents hold live credentials of the partner: {}{}",
+            first.join(", "),
+            if holders.len() > first.len() {
+                " and others"
+            } else {
+                ""
+            }
+        );
+        let facts = vec![("agents", first.into()), ("count", holders.len().into())];
+        Err(Rejection::with(RejectionCode::PartnerInUse, message)
+            .and(facts)
+            .into())
     }
 
     /// Makes the change that `next` decides upon the partner as it is, and shows the partner after it.
@@ -117,6 +158,8 @@ impl Partners {
         let write = self.write(change, request).await?;
         match self.commit(write).await? {
             Outcome::Applied => Ok(true),
+            // Somebody was given a credential meanwhile.
+            Outcome::Conflict => Err(RejectionCode::PartnerInUse.into()),
             Outcome::TargetChanged if request.names_versions() => {
                 Err(RejectionCode::VersionMismatch.into())
             }

@@ -46,7 +46,7 @@ impl From<NewKeys> for PartnerKeySet {
 pub struct Partners {
     store: Arc<dyn Store>,
     pub(super) records: Arc<dyn Records>,
-    clock: Arc<StoreClock>,
+    pub(super) clock: Arc<StoreClock>,
     entropy: Arc<dyn Entropy>,
 }
 

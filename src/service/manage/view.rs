@@ -1,11 +1,14 @@
 //! What operators are shown, as plain values. Must not know how it is written: the types for JSON
 //! are in `api`.
 
+use std::sync::Arc;
+
 use crate::domain::act::Act;
 use crate::domain::agent::Agent;
 use crate::domain::catalogue::CatalogueEntry;
 use crate::domain::credential::{Credential, CredentialKind, CredentialLabel};
 use crate::domain::id::{AgentId, CredentialId, Kid};
+use crate::domain::partner::federation::Federation;
 use crate::domain::quota::{Plans, Usage};
 use crate::domain::scope::Scope;
 use crate::domain::time::Timestamp;
@@ -46,6 +49,8 @@ pub struct CredentialView {
     pub credential_id: CredentialId,
     /// What it is checked with.
     pub kind: CredentialKind,
+    /// What is trusted of a partner, if a partner's tokens prove it.
+    pub federation: Option<Arc<Federation>>,
     /// What the operator calls it.
     pub label: Option<CredentialLabel>,
     /// The first characters of its secret, if this store generated it; the thumbprints of its public
@@ -97,6 +102,7 @@ impl CredentialView {
         Self {
             credential_id: credential.credential_id,
             kind: credential.kind(),
+            federation: credential.federation.clone(),
             label,
             hint: credential.prefix.clone(),
             created_at: credential.created_at,
@@ -114,6 +120,7 @@ impl From<CredentialRecord> for CredentialView {
         Self {
             credential_id: record.credential_id,
             kind: record.kind,
+            federation: record.federation,
             label: record.label,
             hint: record.prefix,
             created_at: record.created_at,

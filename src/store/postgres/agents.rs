@@ -16,6 +16,7 @@ use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::org::OrgId;
 use crate::domain::time::{Month, Timestamp};
 use crate::store::agent_search::AgentRows;
+use crate::store::credential::federation_of_row;
 use crate::store::error::StoreError;
 use crate::store::org::org_standing;
 use crate::store::records::ReadAgents;
@@ -71,7 +72,7 @@ pub(super) async fn agent(
         "select ",
         agent_columns!(),
         ", c.credential_id, c.hash, c.tag, c.prefix, c.created_at as made_at, c.expires_at as ends_at, c.raw_basic,
-         c.jwks, o.status as org_status, o.epoch as org_epoch
+         c.jwks, c.partner_id, c.federation, o.status as org_status, o.epoch as org_epoch
          from agent a
          left join org o on o.org_id = a.org_id and a.org_id <> 'default'
          left join credential c on c.agent_id = a.agent_id
@@ -239,5 +240,7 @@ fn credential_row(row: &PgRow, agent_id: &AgentId) -> sqlx::Result<Option<Creden
         keys: row
             .try_get::<Option<String>, _>("jwks")?
             .map(|jwks| PublicKeys(jwks.into())),
+        federation: federation_of_row(row.try_get("partner_id")?, row.try_get("federation")?)
+            .map_err(broken)?,
     }))
 }

@@ -21,6 +21,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("batch", "select"),
     ("credential", "select"),
     ("org", "select"),
+    ("partner", "select"),
     ("process", "delete"),
     ("process", "insert"),
     ("process", "select"),

@@ -32,16 +32,17 @@ async fn credentials(
     query: CredentialQuery,
 ) -> sqlx::Result<Vec<CredentialRecord>> {
     let sql = "select c.credential_id, c.position, c.label, c.prefix, c.created_at, c.created_by, c.expires_at,
-                      c.ended_at, c.ended_by, u.last_used_at, c.kind
+                      c.ended_at, c.ended_by, u.last_used_at, c.kind,
+                      c.partner_id, c.federation
                from (
                    select credential_id, position, label, prefix, created_at, created_by, expires_at,
                           case when expires_at <= ?2 then expires_at end as ended_at,
-                          case when expires_at <= ?2 then ends_by end as ended_by, kind
+                          case when expires_at <= ?2 then ends_by end as ended_by, kind, partner_id, federation
                    from credential
                    where agent_id = ?1 and (expires_at is null or expires_at > ?3)
                    union all
                    select credential_id, position, label, prefix, created_at, created_by, ended_at,
-                          ended_at, ended_by, kind
+                          ended_at, ended_by, kind, partner_id, federation
                    from ended_credential
                    where agent_id = ?1 and ended_at > ?3 and ?3 < ?2
                ) c

@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
+use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::PartnerIssuer;
 use crate::domain::partner::terms::PartnerId;
+use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::partner::{PartnerColumns, ReadPartners, partner_row};
 
@@ -36,6 +38,16 @@ impl ReadPartners for SqliteStore {
         limit: i64,
     ) -> Result<Vec<Partner>, StoreError> {
         ask_again!(self.readers, partners, org_id, after, limit).await
+    }
+
+    async fn partner_holders(
+        &self,
+        partner_id: PartnerId,
+        now: Timestamp,
+        after: Option<&AgentId>,
+        limit: i64,
+    ) -> Result<Vec<AgentId>, StoreError> {
+        ask_again!(self.readers, partner_holders, partner_id, now, after, limit).await
     }
 }
 
@@ -92,4 +104,26 @@ async fn partners(
     };
     let partners: Result<_, _> = rows.into_iter().map(partner_row).collect();
     partners.map_err(broken)
+}
+
+async fn partner_holders(
+    conn: &mut SqliteConnection,
+    partner_id: PartnerId,
+    now: Timestamp,
+    after: Option<&AgentId>,
+    limit: i64,
+) -> sqlx::Result<Vec<AgentId>> {
+    let sql = "select distinct a.agent_id from credential c join agent a on a.agent_id = c.agent_id
+               where c.partner_id = ?1 and (c.expires_at is null or c.expires_at > ?2)
+                 and a.status <> 'decommissioned' and a.agent_id > ?3
+               order by a.agent_id limit ?4";
+    let found: Vec<String> = sqlx::query_scalar(sql)
+        .bind(partner_id.0)
+        .bind(now.0)
+        .bind(after.map_or("", AgentId::as_str))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    let agents: Result<_, _> = found.iter().map(|id| AgentId::parse(id)).collect();
+    agents.map_err(broken)
 }

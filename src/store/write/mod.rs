@@ -298,6 +298,7 @@ mod tests {
             expires_at: None,
             raw_basic: false,
             keys: None,
+            federation: None,
         };
         let key = KeyRecord {
             kid: Kid("k".to_owned()),

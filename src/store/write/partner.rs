@@ -33,7 +33,7 @@ pub enum PartnerChange {
         /// Its status.
         status: PartnerStatus,
     },
-    /// The partner is gone. `TargetChanged`.
+    /// The partner is gone. `Conflict` if agents hold live credentials of it; `TargetChanged`.
     Delete(Box<Partner>),
 }
 

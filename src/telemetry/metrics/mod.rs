@@ -29,7 +29,7 @@ pub(crate) use series::{LaneSeries, RouteSeries};
 use table::{
     BATCH_SECONDS, BATCH_SIZE, BUILD_INFO, CONVERGENCE, CREDENTIAL_CACHE, FAILED_REQUESTS,
     HASH_SECONDS, HASH_SHED, HASH_WORK, HASHES, INTROSPECTIONS, Kind, LabelValues, METRICS, Metric,
-    NEXT_ROTATION, REFUSALS, REVOCATIONS, SHED, STORE_ERRORS, TOKEN_REQUESTS,
+    NEXT_ROTATION, PARTNER_KEYS, REFUSALS, REVOCATIONS, SHED, STORE_ERRORS, TOKEN_REQUESTS,
 };
 
 /// The outcome of a token request that got its token.
@@ -125,6 +125,11 @@ pub(crate) fn store_error(kind: &'static str) {
 /// Records how long it took until every known verifier enforced a version of the revocation list.
 pub(crate) fn convergence(took: Duration) {
     histogram!(CONVERGENCE).record(took.as_secs_f64());
+}
+
+/// Counts a fetch of a partner's keys.
+pub(crate) fn partner_keys_fetched(is_ok: bool) {
+    counter!(PARTNER_KEYS, "outcome" => if is_ok { "fetched" } else { "failed" }).increment(1);
 }
 
 /// Counts the revocation of a single token.

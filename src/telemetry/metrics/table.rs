@@ -43,6 +43,7 @@ pub(super) const KEYS_AGE: &str = "sealwright_signing_keys_read_age_seconds";
 pub(super) const LEDGER_LAG_EVENTS: &str = "sealwright_ledger_lag_events";
 pub(super) const LEDGER_LAG_SECONDS: &str = "sealwright_ledger_lag_seconds";
 pub(super) const NEAR_QUOTA: &str = "sealwright_agents_near_quota";
+pub(super) const PARTNER_KEYS: &str = "sealwright_partner_key_fetches_total";
 pub(super) const CLOCK_AHEAD: &str = "sealwright_clock_ahead_seconds";
 
 /// What a metric is.
@@ -104,6 +105,9 @@ const REASONS: &[&str] = &[
     "assertion_jti",
     "assertion_signature",
     "assertion_spent",
+    "assertion_age",
+    "assertion_claim",
+    "assertion_partner",
     "suspended",
     "expired",
     "decommissioned",
@@ -170,6 +174,7 @@ pub(super) const METRICS: &[Metric] = &[
     row(CONVERGENCE,        Histogram(SECONDS), &[], "Seconds from the commit of a version of the revocation list until every known verifier enforced it."),
     row(VERIFIERS,          Gauge,              &[("state", Words(&["converged", "behind", "silent", "unauthenticated"]))], "Verifiers by what they say of the present revocation list: converged, behind, silent, or without a proof of who they are."),
     row(VERIFIER_LAG,       Gauge,              &[], "Seconds since the commit of the present revocation list, while a verifier that was seen lately does not enforce it; otherwise 0."),
+    row(PARTNER_KEYS,       Counter,            &[("outcome", Words(&["fetched", "failed"]))], "Fetches of the keys of partners, by outcome."),
     row(UNLISTED_TOKENS,    Gauge,              &[], "Live tokens of killed agents that revoked_jtis has no room for."),
     row(KEYS,               Gauge,              &[("state", Words(&["announced", "signing", "retiring"]))], "Published keys by state."),
     row(KEY_AGE,            Gauge,              &[], "Seconds since the signing key began to sign."),

@@ -20,8 +20,8 @@ cat >realm.json <<'END'
      "serviceAccountsEnabled": true, "clientAuthenticatorType": "client-secret", "secret": "example-of-invoices-worker",
      "attributes": {"access.token.lifespan": "1800"},
      "defaultClientScopes": ["basic", "profile", "invoices:read", "hidden"], "optionalClientScopes": ["invoices:write"]},
-    {"clientId": "reports", "enabled": false, "publicClient": false, "serviceAccountsEnabled": true,
-     "clientAuthenticatorType": "client-secret", "secret": "example-of-reports", "attributes": {},
+    {"clientId": "month-end", "enabled": false, "publicClient": false, "serviceAccountsEnabled": true,
+     "clientAuthenticatorType": "client-secret", "secret": "example-of-month-end", "attributes": {},
      "protocolMappers": [{"protocolMapper": "oidc-audience-mapper", "config": {"included.client.audience": "ledger"}}],
      "defaultClientScopes": ["basic", "invoices:write"]},
     {"clientId": "shop", "enabled": true, "publicClient": true, "serviceAccountsEnabled": false, "attributes": {},
@@ -64,7 +64,7 @@ sealwright agent import agents.jsonl
 
 expect "the agents" "$(jq -c '[.clientId, .status, .scopes, .audiences, .ttl]' agents.jsonl)" \
     '["invoices-worker","active",["invoices:read","invoices:write"],["https://billing.example"],1800]
-["reports","suspended",["invoices:write"],["ledger"],300]'
+["month-end","suspended",["invoices:write"],["ledger"],300]'
 
 token() {
     # recipe: token
@@ -80,7 +80,7 @@ token=$(printf '%s' "$answer" | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 told=$(introspect "$token")
 expect "introspection" "$told" '"client_id":"invoices-worker"'
 expect "introspection" "$told" 'https://billing.example'
-stopped=$(curl -s "$BASE/api/v1/token" -u reports:example-of-reports -d grant_type=client_credentials)
+stopped=$(curl -s "$BASE/api/v1/token" -u month-end:example-of-month-end -d grant_type=client_credentials)
 expect "a client that was disabled" "$stopped" '"error":"unauthorized_client"'
 sealwright agent revoke-tokens invoices-worker >/dev/null
 expect "introspection after it" "$(introspect "$token")" '{"active":false}'

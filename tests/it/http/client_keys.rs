@@ -185,7 +185,6 @@ async fn every_fault_of_a_key_set_is_told_at_its_place(app: &TestApp<'_>) {
             json!({ "kind": "secret", "jwks": { "keys": [ec_key()] } }),
             "/jwks",
         ),
-        (json!({ "kind": "federated" }), "/kind"),
     ];
     for (body, place) in cases {
         for line in ["POST a/credentials", "POST a/credentials/rotate"] {

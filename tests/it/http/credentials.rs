@@ -97,6 +97,7 @@ async fn a_secret_opens_until_the_second_of_its_end(app: &TestApp<'_>) {
     let first = app.agent("agents:read").await;
     let terms = CredentialTerms {
         keys: None,
+        federation: None,
         label: None,
         expires_at: Some(Timestamp(NOW.0 + 60)),
     };
@@ -176,6 +177,7 @@ async fn every_fault_of_a_rotation_is_told_at_once(app: &TestApp<'_>) {
             overlap,
             terms: CredentialTerms {
                 keys: None,
+                federation: None,
                 label: None,
                 expires_at: Some(NOW),
             },
@@ -198,6 +200,7 @@ async fn a_list_tells_of_each_secret_and_shows_none(app: &TestApp<'_>) {
     let (id, act) = (first.parsed_id(), app.opened.operator());
     let terms = CredentialTerms {
         keys: None,
+        federation: None,
         label: CredentialLabel::parse("CI").ok(),
         expires_at: Some(Timestamp(NOW.0 + 60)),
     };

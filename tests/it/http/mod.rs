@@ -34,6 +34,7 @@ mod dominance_writes;
 mod escalation;
 mod events;
 mod expiry;
+mod federation;
 mod feed;
 mod forward_auth;
 mod hash_cost;

@@ -195,6 +195,6 @@ async fn ten_minutes(first: i64, second: i64) {
 #[tokio::test]
 async fn replicas_whose_clocks_differ_by_minutes_or_a_day_revive_nothing_for_ten_minutes() {
     for (first, second) in SKEWS {
-        ten_minutes(first, second).await;
+        Box::pin(ten_minutes(first, second)).await;
     }
 }

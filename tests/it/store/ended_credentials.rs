@@ -250,6 +250,7 @@ async fn operators_see_who_made_and_who_ended_a_credential(db: &Database) {
         credential_id: CredentialId(Uuid::from_u128(4)),
         position: 4,
         kind: CredentialKind::Secret,
+        federation: None,
         label: None,
         prefix: "4".into(),
         created_at: NOW,

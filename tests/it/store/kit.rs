@@ -16,6 +16,7 @@ use sealwright::testing::domain::credential::{Credential, SecretHash, Tag};
 use sealwright::testing::domain::grant::{Applicant, Basis, Grant, Policy, TokenRequest, decide};
 use sealwright::testing::domain::id::{AgentId, BatchId, CodeId, CredentialId, Jti};
 use sealwright::testing::domain::org::OrgId;
+use sealwright::testing::domain::proof::{OwnProof, ProvenBy};
 use sealwright::testing::domain::quota::{Limit, PlanName};
 use sealwright::testing::domain::risk::RiskRules;
 use sealwright::testing::domain::scope::{Scope, parse_scope_list};
@@ -90,6 +91,7 @@ pub fn credential(agent_id: &str, prefix: &str) -> Credential {
         expires_at: None,
         raw_basic: false,
         keys: None,
+        federation: None,
     }
 }
 
@@ -143,6 +145,7 @@ pub fn policy() -> Policy {
         default_ttl: Ttl::DEFAULT,
         default_audience: Audience::parse("https://issuer.example").unwrap(),
         risk: RiskRules::default(),
+        secretless: vec![],
     }
 }
 
@@ -152,6 +155,7 @@ pub fn applicant(agent: &Agent, limit: Limit) -> Applicant<'_> {
         agent,
         limit,
         now: NOW,
+        proof: ProvenBy::Own(OwnProof::Secret),
     }
 }
 

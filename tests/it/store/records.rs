@@ -109,6 +109,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         partner(PartnerId(uuid(NOW))),
         partner_of_issuer(&org, &issuer),
         partners(None, None, 10),
+        partner_holders(PartnerId(uuid(NOW)), NOW, None, 10),
         partners(Some(&org), None, 10),
         revocations(0, NOW, NOW),
         killed_tokens(&tokens, None, NOW, 10),

@@ -184,6 +184,7 @@ mod tests {
             expires_at: None,
             raw_basic: false,
             keys: None,
+            federation: None,
         };
         let mac = memory.mac(&base, &secret("ab"));
         let id = Credential {

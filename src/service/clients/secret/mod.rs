@@ -337,6 +337,7 @@ mod tests {
             expires_at: None,
             raw_basic: false,
             keys: None,
+            federation: None,
         };
         (secret, credential)
     }

@@ -229,10 +229,10 @@ async fn move_ended(
     let sql = "with ended as (
                    delete from credential where agent_id = $1 and expires_at <= $2
                    returning credential_id, position, agent_id, label, prefix, created_at, created_by, expires_at,
-                             ends_by, kind
+                             ends_by, kind, partner_id, federation
                )
                insert into ended_credential (credential_id, position, agent_id, label, prefix, created_at,
-                                             created_by, ended_at, ended_by, kind)
+                                             created_by, ended_at, ended_by, kind, partner_id, federation)
                select * from ended
                on conflict (credential_id) do update set ended_at = excluded.ended_at, ended_by = excluded.ended_by";
     sqlx::query(sql)

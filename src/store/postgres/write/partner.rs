@@ -20,7 +20,7 @@ pub(super) async fn apply(
         PartnerChange::Create(partner) => create_partner(conn, partner).await,
         PartnerChange::Update { before, terms } => update_partner(conn, at, before, terms).await,
         PartnerChange::SetStatus { before, status } => set_status(conn, at, before, *status).await,
-        PartnerChange::Delete(before) => delete_partner(conn, before).await,
+        PartnerChange::Delete(before) => delete_partner(conn, at, before).await,
     }
 }
 
@@ -101,7 +101,28 @@ async fn set_status(
     Ok(changed_or_not(changed.rows_affected()))
 }
 
-async fn delete_partner(conn: &mut PgConnection, before: &Partner) -> sqlx::Result<Outcome> {
+async fn delete_partner(
+    conn: &mut PgConnection,
+    at: Timestamp,
+    before: &Partner,
+) -> sqlx::Result<Outcome> {
+    // A second deletion waits here, and nothing is changed while the credentials are looked for.
+    let sql = "select version from partner where partner_id = $1 for update";
+    sqlx::query(sql)
+        .bind(before.partner_id.0)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let sql = "select exists (select 1 from credential c join agent a on a.agent_id = c.agent_id
+                              where c.partner_id = $1 and (c.expires_at is null or c.expires_at > $2)
+                                and a.status <> 'decommissioned')";
+    let is_in_use: bool = sqlx::query_scalar(sql)
+        .bind(before.partner_id.0)
+        .bind(at.0)
+        .fetch_one(&mut *conn)
+        .await?;
+    if is_in_use {
+        return Ok(Outcome::Conflict);
+    }
     let sql = "delete from partner where partner_id = $1 and version = $2";
     let deleted = sqlx::query(sql)
         .bind(before.partner_id.0)

@@ -228,9 +228,9 @@ async fn move_ended(
     agent_id: &AgentId,
 ) -> sqlx::Result<()> {
     let sql = "insert into ended_credential (credential_id, position, agent_id, label, prefix, created_at,
-                                             created_by, ended_at, ended_by, kind)
+                                             created_by, ended_at, ended_by, kind, partner_id, federation)
                select credential_id, position, agent_id, label, prefix, created_at, created_by, expires_at, ends_by,
-                      kind
+                      kind, partner_id, federation
                from credential where agent_id = ?1 and expires_at <= ?2
                on conflict (credential_id) do update set ended_at = excluded.ended_at, ended_by = excluded.ended_by";
     sqlx::query(sql)

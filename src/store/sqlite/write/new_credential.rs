@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::act::Actor;
 use crate::domain::credential::{Credential, CredentialLabel};
+use crate::domain::partner::federation::Federation;
 use crate::store::credential::kind_column;
 
 /// Adds a credential that `by` makes.
@@ -15,10 +16,11 @@ pub(super) async fn insert_credential(
 ) -> sqlx::Result<()> {
     // Ended credentials keep their positions, so a position is not given twice.
     let sql = "insert into credential (position, credential_id, agent_id, hash, tag, prefix, created_at, expires_at,
-                                       raw_basic, label, created_by, kind, jwks)
+                                       raw_basic, label, created_by, kind, jwks, partner_id, federation)
                select 1 + max((select coalesce(max(position), 0) from credential),
                               (select coalesce(max(position), 0) from ended_credential where agent_id = ?2)),
-                      ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12";
+                      ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14";
+    let federation = credential.federation.as_deref();
     sqlx::query(sql)
         .bind(credential.credential_id.0)
         .bind(credential.agent_id.as_str())
@@ -32,6 +34,8 @@ pub(super) async fn insert_credential(
         .bind(by.to_string())
         .bind(kind_column(credential.kind()))
         .bind(credential.keys.as_ref().map(|keys| &*keys.0))
+        .bind(federation.map(|one| one.partner_id.0))
+        .bind(federation.map(Federation::to_text))
         .execute(conn)
         .await
         .map(drop)

@@ -150,6 +150,9 @@ fn body(
         ("POST", "/api/v1/partners") => object(
             json!({"name": "New", "preset": "github", "orgId": dice.pick(&["default", "other"])}),
         ),
+        ("POST", "/api/v1/partners/{id}/test") => {
+            object(json!({"assertion": "x", "agentId": dice.pick(names.agents)}))
+        }
         ("PATCH", "/api/v1/partners/{id}") => object(json!({"name": "Changed"})),
         ("PATCH", "/api/v1/scopes/{scope}") => object(json!({"description": "Changed"})),
         _ => None,

@@ -1,0 +1,76 @@
+//! Federated credentials: what is refused of a new one. Must not know how a token is verified.
+
+use crate::domain::agent::Agent;
+use crate::domain::id::AgentId;
+use crate::domain::org::OrgId;
+use crate::domain::partner::terms::PartnerId;
+use crate::domain::rejection::FieldError;
+use crate::service;
+
+use super::agents::Agents;
+use super::credentials::CredentialTerms;
+use super::error::ManageError;
+use super::partners::Partners;
+use super::request::ChangeRequest;
+
+/// The reason for a partner that does not serve the agent. What is out of reach does not exist.
+const NO_PARTNER: &str = "no partner has this id";
+
+impl Agents {
+    /// What is wrong with a federated credential for this agent: its partner serves the agent's
+    /// organization, everything that the partner requires is pinned, and its scopes are the agent's.
+    pub(super) async fn federation_errors(
+        &self,
+        agent: &Agent,
+        terms: &CredentialTerms,
+    ) -> Result<Vec<FieldError>, service::Error> {
+        let Some(federation) = &terms.federation else {
+            return Ok(vec![]);
+        };
+        let mut errors = vec![];
+        let found = self.parts.records.partner(federation.partner_id).await?;
+        let serves = |org: &OrgId| org == &agent.org_id || org.is_default();
+        match found.filter(|partner| serves(&partner.org_id)) {
+            None => errors.push(FieldError::new("/partnerId", NO_PARTNER)),
+            Some(partner) => {
+                let missing = federation.unpinned(&partner.terms.required_claims);
+                errors.extend(missing.map(|claim| {
+                    let why = format!("lacks {}, which the partner requires", claim.as_str());
+                    FieldError::new("/claims", why)
+                }));
+            }
+        }
+        let scopes = federation.scopes.iter().flatten().enumerate();
+        let foreign = scopes.filter(|(_, scope)| !agent.profile.terms.scopes.contains(scope));
+        errors.extend(foreign.map(|(index, _)| {
+            FieldError::new(format!("/scopes/{index}"), "is no scope of the agent")
+        }));
+        Ok(errors)
+    }
+}
+
+/// How many agents one read returns whose tokens are killed.
+const HOLDERS: i64 = 500;
+
+impl Agents {
+    /// Kills the live tokens of all agents that hold live credentials of a partner, one commit each.
+    /// Returns whether there were any.
+    pub async fn revoke_of_partner(
+        &self,
+        partners: &Partners,
+        partner_id: PartnerId,
+        request: ChangeRequest<'_>,
+    ) -> Result<bool, ManageError> {
+        let mut last: Option<AgentId> = None;
+        loop {
+            let holders = partners.holders(partner_id, last.as_ref(), HOLDERS).await?;
+            for agent_id in &holders {
+                self.revoke_tokens(agent_id, request).await?;
+            }
+            match holders.last() {
+                Some(agent_id) => last = Some(agent_id.clone()),
+                None => return Ok(last.is_some() && !request.is_dry_run()),
+            }
+        }
+    }
+}
