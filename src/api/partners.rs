@@ -12,7 +12,7 @@ use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::JwksUri;
 use crate::domain::partner::terms::{PartnerAlgorithms, PartnerAudiences, PartnerStatus};
 use crate::domain::time::Timestamp;
-use crate::service::clients::partner_token::ExaminedToken;
+use crate::service::clients::examined_token::ExaminedToken;
 use crate::service::partner_keys::{KnownKey, PartnerKeys};
 
 /// A partner.

@@ -12,7 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use crate::domain::assertion::AssertionRef;
-use crate::domain::id::AgentId;
+use crate::domain::digest::sha256;
+use crate::domain::id::{AgentId, ClientId};
 use crate::domain::time::Timestamp;
 
 use super::claims::MAX_TOKEN_BYTES;
@@ -192,6 +193,12 @@ impl Assertion {
             tried.push((stand_in, None));
         }
         tried
+    }
+
+    /// Tells this assertion, presented by this client, from every other.
+    pub(crate) fn digest(&self, client_id: &ClientId) -> [u8; 32] {
+        let parts = [client_id.as_str().as_bytes(), b"\n", self.signed.as_bytes()];
+        sha256(&[&parts.concat()[..], b".", &self.signature].concat())
     }
 
     fn algorithm(&self) -> Option<ClientAlgorithm> {

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::partner::record::Partner;
@@ -17,7 +18,7 @@ use crate::keys::client_key::{ClientKey, ClientKeySet};
 use crate::outbound::fetch::Fetcher;
 use crate::telemetry::{error_chain, metrics};
 
-use super::partner_keys::published_keys;
+use super::partner_keys::{PartnerKeysFault, published_keys};
 
 /// How many milliseconds lie between two fetches for one partner, whatever tokens arrive.
 const FETCH_INTERVAL: i64 = 30_000;
@@ -30,6 +31,9 @@ const FETCH_OVER: i64 = 10_000;
 
 /// How many milliseconds keys serve past their time while they cannot be fetched again.
 const STALE_TIME: i64 = 3_600_000;
+
+/// How many fetches run at once.
+const MAX_FETCHES: usize = 16;
 
 /// How many partners' keys are held.
 const MAX_PARTNERS: usize = 10_000;
@@ -47,6 +51,9 @@ pub(crate) enum FoundKeys {
 struct HeldKeys {
     /// Where they were fetched, or are to be.
     uri: Box<str>,
+    /// The version of the partner when they were. An operator who changed it, or suspended and
+    /// reactivated it, may have done so since a key leaked.
+    version: i64,
     keys: Option<Arc<[ClientKey]>>,
     /// Until when they are used without another fetch.
     fresh_until: i64,
@@ -87,6 +94,7 @@ pub struct PartnerKeyCache {
     fetcher: Fetcher,
     clock: Arc<StoreClock>,
     held: Cache<PartnerId, Arc<Mutex<HeldKeys>>>,
+    fetches: Semaphore,
 }
 
 impl PartnerKeyCache {
@@ -96,6 +104,7 @@ impl PartnerKeyCache {
             fetcher,
             clock,
             held: Cache::new(MAX_PARTNERS),
+            fetches: Semaphore::new(MAX_FETCHES),
         }
     }
 
@@ -118,9 +127,10 @@ impl PartnerKeyCache {
         let none = || Ok::<_, Infallible>(Arc::default());
         let Ok(slot) = self.held.get_or_insert_with(&partner.partner_id, none);
         let mut held = lock(&slot);
-        if *held.uri != *uri {
+        if *held.uri != *uri || held.version != partner.version {
             *held = HeldKeys {
                 uri: uri.into(),
+                version: partner.version,
                 ..HeldKeys::default()
             };
         }
@@ -129,18 +139,26 @@ impl PartnerKeyCache {
         if fetch {
             (held.asked_at, held.is_fetching) = (Some(now), true);
             let (cache, slot) = (Arc::clone(self), Arc::clone(&slot));
-            let (uri, partner_id) = (held.uri.clone(), partner.partner_id);
-            tokio::spawn(async move { cache.fetch(&slot, &uri, partner_id).await });
+            let (uri, partner) = (held.uri.clone(), (partner.partner_id, partner.version));
+            tokio::spawn(async move { cache.fetch(&slot, &uri, partner).await });
         }
         found
     }
 
-    async fn fetch(&self, slot: &Mutex<HeldKeys>, uri: &str, partner_id: PartnerId) {
-        let fetched = published_keys(&self.fetcher, uri).await;
+    async fn fetch(
+        &self,
+        slot: &Mutex<HeldKeys>,
+        uri: &str,
+        (partner_id, version): (PartnerId, i64),
+    ) {
+        let fetched = match self.fetches.try_acquire() {
+            Ok(_permit) => published_keys(&self.fetcher, uri).await,
+            Err(_) => Err(PartnerKeysFault::Busy),
+        };
         metrics::partner_keys_fetched(fetched.is_ok());
         let mut held = lock(slot);
-        // An operator may have named another address meanwhile.
-        if *held.uri != *uri {
+        // An operator may have changed the partner meanwhile.
+        if held.version != version {
             return;
         }
         held.is_fetching = false;
@@ -155,6 +173,9 @@ impl PartnerKeyCache {
             Err(fault) => {
                 let why = error_chain(&fault);
                 tracing::warn!(%partner_id, error = %why, "the keys of a partner were not fetched");
+                if fault.withdraws_keys() {
+                    held.keys = None;
+                }
                 held.fault = Some(why.into());
             }
         }

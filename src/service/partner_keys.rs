@@ -52,6 +52,20 @@ pub(crate) enum PartnerKeysFault {
     /// The document has no keys that can be used.
     #[error("the answer is {0}")]
     Document(Unusable),
+    /// The keys of too many other partners are being fetched.
+    #[error("the keys of too many partners are being fetched at once")]
+    Busy,
+}
+
+impl PartnerKeysFault {
+    /// Whether the partner says that its keys of before are to be trusted no more: it has none, or
+    /// published the private ones.
+    pub(crate) fn withdraws_keys(&self) -> bool {
+        matches!(
+            self,
+            Self::Document(Unusable::NoKnownKey | Unusable::PrivateKey)
+        )
+    }
 }
 
 /// What a document is that has no keys.

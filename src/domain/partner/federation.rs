@@ -68,7 +68,8 @@ impl SubjectPattern {
 pub struct PinnedClaims(Vec<(ClaimPointer, Value)>);
 
 impl PinnedClaims {
-    /// Accepts at most 16 claims of 4096 bytes together.
+    /// Accepts at most 16 claims of 4096 bytes together. None is null, which is what a claim is that
+    /// a platform has no value for, and none has a number that another number is read as.
     pub fn new(claims: Vec<(ClaimPointer, Value)>) -> Result<Self, Invalid> {
         let bytes = |(pointer, value): &(ClaimPointer, Value)| {
             let value = value.to_string().len();
@@ -78,6 +79,11 @@ impl PinnedClaims {
         if claims.len() > MAX_PINNED_CLAIMS || length > MAX_PINNED_BYTES {
             return Err(Invalid(
                 "a credential pins at most 16 claims, of 4096 bytes together",
+            ));
+        }
+        if !claims.iter().all(|(_, value)| is_comparable(value)) {
+            return Err(Invalid(
+                "a pinned claim is no null, and has no number but whole ones from -2^63 to 2^64-1",
             ));
         }
         Ok(Self(claims))
@@ -219,6 +225,19 @@ impl Federation {
     }
 }
 
+/// Whether a claim with this value has no other one.
+fn is_comparable(value: &Value) -> bool {
+    fn is_exact(value: &Value) -> bool {
+        match value {
+            Value::Number(number) => number.is_i64() || number.is_u64(),
+            Value::Array(all) => all.iter().all(is_exact),
+            Value::Object(all) => all.values().all(is_exact),
+            Value::Null | Value::Bool(_) | Value::String(_) => true,
+        }
+    }
+    !value.is_null() && is_exact(value)
+}
+
 /// The claim that a JSON Pointer names (RFC 6901).
 fn claim_at<'c>(claims: &'c Map<String, Value>, pointer: &str) -> Option<&'c Value> {
     let path = pointer.strip_prefix('/')?;
@@ -306,11 +325,11 @@ mod tests {
             ("/repository_owner_id", json!("42")),
             ("/kubernetes.io/namespace", json!("prod")),
             ("/a~1b/0", json!(1)),
-            ("/n", Value::Null),
+            ("/n", json!(true)),
         ];
         let federation = federation("s", &pinned);
         let good = json!({
-            "sub": "s", "repository_owner_id": "42", "kubernetes.io": {"namespace": "prod"}, "a/b": [1], "n": null,
+            "sub": "s", "repository_owner_id": "42", "kubernetes.io": {"namespace": "prod"}, "a/b": [1], "n": true,
         });
         assert_eq!(trusts(&federation, &good), Ok(()));
         for (name, value) in [
@@ -340,6 +359,24 @@ mod tests {
             let mut other = good.clone();
             other["sub"] = subject;
             assert_eq!(trusts(&federation, &other), Err(Mismatch::Subject));
+        }
+    }
+
+    #[test]
+    fn a_pinned_claim_has_one_value() {
+        let new = |value| PinnedClaims::new(vec![(ClaimPointer::parse("/a").unwrap(), value)]);
+        for good in [
+            json!(u64::MAX),
+            json!(i64::MIN),
+            json!([null, {"b": 1}]),
+            json!(false),
+            json!(""),
+        ] {
+            assert!(new(good.clone()).is_ok(), "{good}");
+        }
+        let huge: Value = serde_json::from_str("18446744073709551616").unwrap();
+        for bad in [Value::Null, json!(1.5), json!({"b": [0.1]}), huge] {
+            assert!(new(bad.clone()).is_err(), "{bad}");
         }
     }
 

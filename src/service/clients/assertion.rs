@@ -100,7 +100,7 @@ impl Assertions {
             && let Some(partner) = read.partner()
         {
             // On the heap, so that the future of every other request stays small.
-            let proven = self.by_partner(presented, (read, partner), client_id, now);
+            let proven = self.by_partner(presented, (read, partner), client_id, (guess, now));
             return Box::pin(proven).await;
         }
         let checked = self.check(presented, now);
@@ -181,14 +181,14 @@ impl Assertions {
         presented: &PresentedAssertion,
         (read, issuer): (&Assertion, &str),
         client_id: &ClientId,
-        now: Timestamp,
+        (guess, now): (&Guess, Timestamp),
     ) -> Result<Result<Arc<AgentRecord>, RefusalReason>, Error> {
         if presented.named.is_none() && !self.partners.is_own(issuer) {
             return Err(Refusal::MissingParameter("client_id").into());
         }
         let opened = self
             .partners
-            .authenticate(read, issuer, client_id, now)
+            .authenticate((read, issuer), client_id, guess, now)
             .await?;
         let proof = opened.as_ref().ok();
         let proof = proof.map(|(_, credential, proof)| (*credential, Arc::new(proof.clone())));

@@ -7,6 +7,7 @@
 pub(crate) mod assertion;
 pub(crate) mod authenticate;
 pub(crate) mod credentials;
+pub(crate) mod examined_token;
 pub(crate) mod failures;
 pub(crate) mod partner_token;
 pub(crate) mod presented;

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::domain::agent::Audience;
 use crate::domain::credential::Credential;
 use crate::domain::event::reason::RefusalReason::{self, UnknownClient};
-use crate::domain::id::{AgentId, ClientId, CredentialId};
-use crate::domain::org::OrgId;
+use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::partner::federation::{FederatedTtl, Federation, Mismatch};
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::terms::{PartnerId, PartnerStatus};
@@ -25,15 +25,24 @@ use crate::service::error::{Cause, Error};
 use crate::service::partner_key_cache::{FoundKeys, PartnerKeyCache};
 use crate::store::{AgentRecord, Freshness, Records, Store};
 
+use super::failures::Guess;
+
 /// How many of these requests read the database at once, so that a flood of forged tokens delays
 /// nothing else by more than this.
 const MAX_READS: usize = 4;
+
+/// How many of them read at once for sources that failed lately, besides [`MAX_READS`]. No other
+/// source waits for theirs.
+const MAX_SUSPECT_READS: usize = 1;
+
+/// How many tokens are remembered as ones that proved an agent.
+const MAX_PROVEN: usize = 100_000;
 
 /// What a partner's token opens.
 pub(super) type PartnerOpening = (Arc<AgentRecord>, CredentialId, PartnerProof);
 
 /// The verdict on a partner's token.
-enum Judgement {
+pub(super) enum Judgement {
     /// This credential trusts it.
     Trusted(CredentialId, PartnerProof),
     /// This check failed.
@@ -42,24 +51,16 @@ enum Judgement {
     Later(Option<Arc<str>>),
 }
 
-/// What was found out about a partner's token, for an operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExaminedToken {
-    /// The credential that it would open; `None` if it opens none.
-    pub credential_id: Option<CredentialId>,
-    /// The check that failed.
-    pub failed: Option<&'static str>,
-    /// What more is known of the failure.
-    pub why: Option<String>,
-}
-
 /// Authenticates agents by tokens of partners.
 pub struct PartnerTokens {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     records: Arc<dyn Records>,
-    keys: Arc<PartnerKeyCache>,
+    pub(super) keys: Arc<PartnerKeyCache>,
     issuer: Box<str>,
     reads: Semaphore,
+    suspect_reads: Semaphore,
+    /// Tokens that proved an agent. Nobody in the network of such an agent locks it out.
+    proven: Cache<[u8; 32], ()>,
 }
 
 impl PartnerTokens {
@@ -76,6 +77,8 @@ impl PartnerTokens {
             keys,
             issuer: issuer.into(),
             reads: Semaphore::new(MAX_READS),
+            suspect_reads: Semaphore::new(MAX_SUSPECT_READS),
+            proven: Cache::new(MAX_PROVEN),
         }
     }
 
@@ -85,18 +88,49 @@ impl PartnerTokens {
     }
 
     /// What the token of `issuer` opens for the agent that the client names, or why it opens nothing.
+    /// A source that has used up its failures gets nothing read, unless the token proved its agent
+    /// before.
     pub(super) async fn authenticate(
         &self,
-        read: &Assertion,
-        issuer: &str,
+        (read, issuer): (&Assertion, &str),
         client_id: &ClientId,
+        guess: &Guess,
+        now: Timestamp,
+    ) -> Result<Result<PartnerOpening, RefusalReason>, Error> {
+        let digest = read.digest(client_id);
+        if self.proven.get(&digest).is_some() {
+            return self.open((read, issuer), client_id, &self.reads, now).await;
+        }
+        let admit = || guess.admit().inspect_err(|_| stand_in(read));
+        admit()?;
+        let reads = if guess.is_suspect() {
+            &self.suspect_reads
+        } else {
+            &self.reads
+        };
+        let opened = self.open((read, issuer), client_id, reads, now).await?;
+        if opened.is_ok() {
+            self.proven.insert(digest, ());
+        } else {
+            // Others of this source may have failed meanwhile.
+            admit()?;
+            guess.charge();
+        }
+        Ok(opened)
+    }
+
+    async fn open(
+        &self,
+        (read, issuer): (&Assertion, &str),
+        client_id: &ClientId,
+        reads: &Semaphore,
         now: Timestamp,
     ) -> Result<Result<PartnerOpening, RefusalReason>, Error> {
         if self.is_own(issuer) {
             return Ok(Err(RefusalReason::Assertion("issuer")));
         }
-        // The semaphore is never closed.
-        let permit = self.reads.acquire().await.ok();
+        // The semaphores are never closed.
+        let permit = reads.acquire().await.ok();
         let record = match client_id.agent_id() {
             Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
             None => None,
@@ -131,56 +165,6 @@ impl PartnerTokens {
         Ok(Err(RefusalReason::Assertion(refused.unwrap_or("partner"))))
     }
 
-    /// What the token would open for this agent, if whoever asks reaches its organization. Issues
-    /// nothing.
-    pub async fn examine(
-        &self,
-        partner: &Partner,
-        agent_id: &AgentId,
-        token: &str,
-        reaches: impl Fn(&OrgId) -> bool,
-    ) -> Result<ExaminedToken, Error> {
-        let record = self.store.agent(agent_id, Freshness::Fresh).await?;
-        let found = record.filter(|record| reaches(&record.agent.org_id));
-        Ok(match found {
-            Some(record) => self.examine_for(partner, &record, token, self.keys.now()),
-            None => refused("agent", None),
-        })
-    }
-
-    fn examine_for(
-        &self,
-        partner: &Partner,
-        record: &AgentRecord,
-        token: &str,
-        now: Timestamp,
-    ) -> ExaminedToken {
-        let Some(read) = Assertion::read(token) else {
-            return refused("format", None);
-        };
-        if read.partner() != Some(partner.issuer.as_str()) || self.is_own(partner.issuer.as_str()) {
-            return refused("issuer", None);
-        }
-        if partner.status != PartnerStatus::Active || !serves(partner, record) {
-            return refused("partner", None);
-        }
-        match self.judge(&read, partner, record, now) {
-            Judgement::Trusted(credential_id, _) => ExaminedToken {
-                credential_id: Some(credential_id),
-                failed: None,
-                why: None,
-            },
-            Judgement::Refused(check) => refused(check, None),
-            Judgement::Later(why) => {
-                let why = why.map_or_else(
-                    || "they are being fetched: ask again in a moment".to_owned(),
-                    |why| why.to_string(),
-                );
-                refused("keys", Some(why))
-            }
-        }
-    }
-
     /// The active partners with this issuer of which the agent holds a live credential.
     async fn partners_of(
         &self,
@@ -207,7 +191,7 @@ impl PartnerTokens {
 
     /// The signature comes first, so that nothing but a partner's own token learns what a credential
     /// pins.
-    fn judge(
+    pub(super) fn judge(
         &self,
         read: &Assertion,
         partner: &Partner,
@@ -230,6 +214,14 @@ impl PartnerTokens {
             federation.partner_id == partner.partner_id
         };
         for (credential, federation) in federations(record, now).filter(of_partner) {
+            // The partner may require more than it did when the credential was made.
+            if federation
+                .unpinned(&partner.terms.required_claims)
+                .is_some()
+            {
+                failed = "claim";
+                continue;
+            }
             match federation.trusts(read.claims()) {
                 Ok(()) => {
                     let proof = PartnerProof {
@@ -270,14 +262,6 @@ impl PartnerTokens {
     }
 }
 
-fn refused(failed: FailedCheck, why: Option<String>) -> ExaminedToken {
-    ExaminedToken {
-        credential_id: None,
-        failed: Some(failed),
-        why,
-    }
-}
-
 /// The live federated credentials of an agent, the oldest first.
 fn federations(
     record: &AgentRecord,
@@ -289,7 +273,7 @@ fn federations(
 }
 
 /// Whether the partner serves the agent's organization. A partner of the first one serves all.
-fn serves(partner: &Partner, record: &AgentRecord) -> bool {
+pub(super) fn serves(partner: &Partner, record: &AgentRecord) -> bool {
     partner.org_id.is_default() || partner.org_id == record.agent.org_id
 }
 

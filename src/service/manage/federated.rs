@@ -1,6 +1,7 @@
 //! Federated credentials: what is refused of a new one. Must not know how a token is verified.
 
 use crate::domain::agent::Agent;
+use crate::domain::agent_filter::AgentFilter;
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
 use crate::domain::partner::terms::PartnerId;
@@ -8,6 +9,7 @@ use crate::domain::rejection::FieldError;
 use crate::service;
 
 use super::agents::Agents;
+use super::bulk::BulkAction;
 use super::credentials::CredentialTerms;
 use super::error::ManageError;
 use super::partners::Partners;
@@ -49,11 +51,12 @@ impl Agents {
     }
 }
 
-/// How many agents one read returns whose tokens are killed.
-const HOLDERS: i64 = 500;
+/// How many agents one commit changes.
+const HOLDERS: i64 = 100;
 
 impl Agents {
-    /// Kills the live tokens of all agents that hold live credentials of a partner, one commit each.
+    /// Kills the live tokens of all agents that hold live credentials of a partner, a hundred with
+    /// each commit, and the caller's last: whoever has no live token any more may change nothing.
     /// Returns whether there were any.
     pub async fn revoke_of_partner(
         &self,
@@ -61,16 +64,32 @@ impl Agents {
         partner_id: PartnerId,
         request: ChangeRequest<'_>,
     ) -> Result<bool, ManageError> {
-        let mut last: Option<AgentId> = None;
+        let (mut last, mut refused): (Option<AgentId>, Vec<AgentId>) = (None, vec![]);
         loop {
             let holders = partners.holders(partner_id, last.as_ref(), HOLDERS).await?;
-            for agent_id in &holders {
-                self.revoke_tokens(agent_id, request).await?;
+            let Some(through) = holders.last().cloned() else {
+                break;
+            };
+            let filter = AgentFilter {
+                ids: holders,
+                ..AgentFilter::default()
+            };
+            let mut after = None;
+            loop {
+                let action = BulkAction::RevokeTokens;
+                let piece = self.change_many(action, &filter, after.as_ref(), request);
+                let piece = piece.await?;
+                refused.extend(piece.refused);
+                after = piece.next;
+                if after.is_none() {
+                    break;
+                }
             }
-            match holders.last() {
-                Some(agent_id) => last = Some(agent_id.clone()),
-                None => return Ok(last.is_some() && !request.is_dry_run()),
-            }
+            last = Some(through);
         }
+        for agent_id in &refused {
+            self.revoke_tokens(agent_id, request).await?;
+        }
+        Ok(last.is_some() && !request.is_dry_run())
     }
 }

@@ -41,6 +41,9 @@ with_platform! {
     a_secret_does_not_open_what_needs_another_proof,
     a_partner_that_is_suspended_proves_nobody_on_any_process,
     keys_are_fetched_in_the_background_and_rarely,
+    keys_that_a_partner_withdraws_serve_no_longer,
+    what_a_partner_requires_later_binds_the_credentials_before,
+    a_flood_of_forged_tokens_stops_nobody_who_proved_itself,
     an_operator_is_told_which_check_fails,
     every_fault_of_a_federated_credential_is_told,
     a_partner_of_another_organization_is_none,
@@ -283,7 +286,9 @@ async fn a_partner_that_is_suspended_proves_nobody_on_any_process(stage: &Stage<
         stage.send(&line("reactivate"), &Value::Null).await.status,
         200
     );
-    assert_eq!(there().await.status, 200);
+    // Keys that may have leaked meanwhile are not trusted any more: they are fetched anew.
+    there().await.is_error(503, "temporarily_unavailable");
+    assert_eq!(patiently(there).await.status, 200);
     assert_eq!(app.get_as(&held, "/api/v1/whoami").await.status, 401);
     // A partner that agents rely on is not deleted.
     let delete = format!("DELETE /api/v1/partners/{partner}");
@@ -360,6 +365,74 @@ async fn keys_are_fetched_in_the_background_and_rarely(stage: &Stage<'_>) {
     let over = stage.ask("reports", &rotated, "").await;
     over.is_error(503, "temporarily_unavailable");
     drop(old);
+}
+
+async fn keys_that_a_partner_withdraws_serve_no_longer(stage: &Stage<'_>) {
+    let (app, platform) = (&stage.app, &stage.platform);
+    app.agent_named("reports", "agents:read").await;
+    let partner = stage
+        .partner("kubernetes", &json!({ "issuer": CLUSTER }))
+        .await;
+    stage.trust("reports", account(&partner)).await;
+    let token = platform.sign(&stage.of_cluster());
+    assert_eq!(stage.ask_patiently("reports", &token).await.status, 200);
+    *platform.answer.lock().unwrap() = Some(r#"{"keys":[]}"#.to_owned());
+    app.clock.advance(700);
+    let token = platform.sign(&stage.of_cluster());
+    assert_eq!(stage.ask("reports", &token, "").await.status, 200);
+    wait_until("the keys are gone", async || {
+        stage.ask("reports", &token, "").await.status == 503
+    })
+    .await;
+}
+
+async fn what_a_partner_requires_later_binds_the_credentials_before(stage: &Stage<'_>) {
+    let app = &stage.app;
+    app.agent_named("deploy", "agents:read").await;
+    let required = json!({ "algorithms": ["ES256"], "requiredClaims": ["/sub"] });
+    let partner = stage.partner("github", &required).await;
+    let subject = "repo:acme/app:ref:refs/heads/main";
+    let trusted = json!({ "partnerId": partner, "subject": subject, "claims": {} });
+    stage.trust("deploy", trusted).await;
+    let token = stage.platform.sign(&stage.of_workflow());
+    assert_eq!(stage.ask_patiently("deploy", &token).await.status, 200);
+    let line = format!("PATCH /api/v1/partners/{partner}");
+    let more = json!({ "requiredClaims": ["/sub", "/repository_owner_id"] });
+    let changed = stage.send(&line, &more).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let refused = stage.ask_patiently("deploy", &token).await;
+    refused.is(401, INVALID_CLIENT);
+    let pinned = json!({
+        "partnerId": partner, "subject": subject, "claims": {"/repository_owner_id": "65"},
+    });
+    stage.trust("deploy", pinned).await;
+    assert_eq!(stage.ask("deploy", &token, "").await.status, 200);
+}
+
+async fn a_flood_of_forged_tokens_stops_nobody_who_proved_itself(stage: &Stage<'_>) {
+    stage.app.agent_named("reports", "agents:read").await;
+    let partner = stage
+        .partner("kubernetes", &json!({ "issuer": CLUSTER }))
+        .await;
+    stage.trust("reports", account(&partner)).await;
+    let mut settings = stage.settings.clone();
+    settings.push(("limits.failures_per_minute", "1".to_owned()));
+    let pairs: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (*k, &**v)).collect();
+    let app = stage.app.beside_with(&pairs).await;
+    let token = stage.platform.sign(&stage.of_cluster());
+    let honest = async || ask_at(&app, TOKEN, "reports", &token, "").await;
+    assert_eq!(patiently(honest).await.status, 200);
+    let forged = format!("{}.AAAA", token.rsplit_once('.').unwrap().0);
+    for _ in 0..20 {
+        let refused = ask_at(&app, TOKEN, "reports", &forged, "").await;
+        refused.is(401, INVALID_CLIENT);
+    }
+    // Agents that exist and others are refused as one.
+    for agent in ["reports", "nobody"] {
+        let refused = ask_at(&app, TOKEN, agent, &forged, "").await;
+        assert_eq!(refused.status, 429, "{refused:?}");
+    }
+    assert_eq!(honest().await.status, 200);
 }
 
 async fn an_operator_is_told_which_check_fails(stage: &Stage<'_>) {
