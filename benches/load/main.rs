@@ -39,6 +39,7 @@ mod instructions;
 mod interrupt;
 mod machine;
 mod measure;
+mod own_keys;
 mod peers;
 mod postgres;
 mod process;

@@ -10,12 +10,14 @@ use crate::Fallible;
 use crate::args::{Args, Baseline};
 use crate::drive::{Load, Pace, Stream};
 use crate::measure::{Bench, Subject};
+use crate::own_keys::Algorithm;
 use crate::process::Memory;
 use crate::report::{Reach, Row};
 use crate::seed::{Agent, Seeded};
 use crate::server::Place;
 use crate::wire;
 
+mod assertion;
 mod audit;
 mod flood;
 mod growth;
@@ -131,6 +133,13 @@ pub fn plan(kind: Kind, args: &Args) -> Vec<Planned> {
         "token, TLS, 64 connections, 256 agents",
         Box::new(tls::closed),
     );
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
+        let name = format!("token by assertion, {}, 64 connections", algorithm.word());
+        add(
+            &name,
+            Box::new(move |world| assertion::compare(world, algorithm)),
+        );
+    }
     add(
         "token, open loop at 30 %",
         Box::new(|world| token::open(world, 0.3)),
