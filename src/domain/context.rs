@@ -58,18 +58,9 @@ pub struct RequestContext {
     /// The request's id.
     pub request_id: RequestId,
     agent_id: OnceLock<AgentId>,
-    failed_proof: OnceLock<FailedProof>,
+    claimed: OnceLock<AgentId>,
+    failed_proof: OnceLock<RefusalReason>,
     granted: OnceLock<Arc<Grant>>,
-}
-
-/// Why a client did not authenticate. The client is told less.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailedProof {
-    /// The agent that the request named, whether it exists or not. `None` if the text is no id.
-    pub named: Option<AgentId>,
-    /// [`RefusalReason::UnknownClient`] if the agent was looked up and does not exist, otherwise
-    /// [`RefusalReason::WrongSecret`].
-    pub reason: RefusalReason,
 }
 
 impl RequestContext {
@@ -81,6 +72,7 @@ impl RequestContext {
             source: from.and_then(|address| precision.cut(address)),
             request_id,
             agent_id: OnceLock::new(),
+            claimed: OnceLock::new(),
             failed_proof: OnceLock::new(),
             granted: OnceLock::new(),
         }
@@ -107,22 +99,27 @@ impl RequestContext {
         self.granted.get().map(Arc::as_ref)
     }
 
-    /// Notes why the client did not authenticate.
-    pub fn fail_proof(&self, client_id: &ClientId, reason: RefusalReason) {
-        let _ = self.failed_proof.set(FailedProof {
-            named: client_id.agent_id().cloned(),
-            reason,
-        });
+    /// Notes why the client did not authenticate: [`RefusalReason::UnknownClient`] if the agent was
+    /// looked up and does not exist. The client is told less.
+    pub fn fail_proof(&self, reason: RefusalReason) {
+        let _ = self.failed_proof.set(reason);
     }
 
-    /// The agent that the request named, if it did not prove to be that agent. It may not exist.
+    /// Notes which agent the client says it is, before anything is proven.
+    pub fn claim(&self, client_id: &ClientId) {
+        if let Some(agent_id) = client_id.agent_id() {
+            let _ = self.claimed.set(agent_id.clone());
+        }
+    }
+
+    /// The agent that the client said it is, whether it proved that or not. It may not exist.
     pub fn claimed_agent(&self) -> Option<&AgentId> {
-        self.failed_proof()?.named.as_ref()
+        self.claimed.get()
     }
 
     /// Why the client did not authenticate, if it tried to.
-    pub fn failed_proof(&self) -> Option<&FailedProof> {
-        self.failed_proof.get()
+    pub fn failed_proof(&self) -> Option<RefusalReason> {
+        self.failed_proof.get().copied()
     }
 }
 

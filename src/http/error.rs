@@ -95,7 +95,7 @@ impl Failure {
             Self::Refused(Refusal::InvalidClient) => Some(
                 context
                     .failed_proof()
-                    .map_or(RefusalReason::NoCredentials, |failed| failed.reason),
+                    .unwrap_or(RefusalReason::NoCredentials),
             ),
             Self::Refused(refusal) => Some(refusal.reason()),
             Self::Rejected(rejection) => match rejection.code.class() {

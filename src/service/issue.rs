@@ -14,6 +14,7 @@ use crate::entropy::{Entropy, uuid_v7};
 use crate::keys::{Keyring, SignedToken};
 use crate::store::{AgentRecord, Batch, LockedElsewhere, Recorded, Store, StoreError, Verdict};
 
+use super::clients::assertion::refuse_spent;
 use super::clients::authenticate::Authenticator;
 use super::clients::credentials::ClientCredentials;
 use super::codes::{Codes, PresentedCode};
@@ -104,8 +105,9 @@ impl Mint {
     ) -> Result<Issued, Error> {
         let issued = self.issue_once(credentials, ask, context).await;
         let assertions = self.parts.authenticator.assertions();
-        let (client_id, proven) = (&credentials.client_id, credentials.assertion());
-        assertions.settle(issued, client_id, proven, context).await
+        assertions
+            .settle(issued, credentials.assertion(), context)
+            .await
     }
 
     async fn issue_once(
@@ -275,7 +277,7 @@ impl Mint {
                 self.parts.clock.now(),
             ))),
             Some(Verdict::Spent) if assertion.is_some() => {
-                Err(NotGranted::counted(credentials.refuse_spent(context)))
+                Err(NotGranted::counted(refuse_spent(context)))
             }
             // The agent's status comes before the code (contract D6), and the store does not
             // compare an agent's version if the code is spent.

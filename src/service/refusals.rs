@@ -104,10 +104,9 @@ impl Refusals {
 
     /// Counts one refused request.
     pub fn count(&self, context: &RequestContext, reason: RefusalReason) {
-        let named = context
-            .failed_proof()
-            .filter(|failed| failed.reason == reason)
-            .and_then(|failed| failed.named.as_ref());
+        let named = (context.failed_proof() == Some(reason))
+            .then(|| context.claimed_agent())
+            .flatten();
         let counted = RefusalKey {
             agent_id: named.or(context.agent_id()).cloned(),
             is_unproven: named.is_some(),

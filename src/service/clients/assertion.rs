@@ -49,8 +49,8 @@ const MAX_KEY_SETS: usize = 20_000;
 const SPENT: RefusalReason = RefusalReason::Assertion("spent");
 
 /// The refusal for an assertion that was exchanged before.
-pub(super) fn refuse_spent(client_id: &ClientId, context: &RequestContext) -> Refusal {
-    context.fail_proof(client_id, SPENT);
+pub(crate) fn refuse_spent(context: &RequestContext) -> Refusal {
+    context.fail_proof(SPENT);
     Refusal::InvalidClient
 }
 
@@ -201,7 +201,6 @@ impl Assertions {
     pub async fn settle<T>(
         &self,
         outcome: Result<T, Error>,
-        client_id: &ClientId,
         proven: Option<AssertionRef>,
         context: &RequestContext,
     ) -> Result<T, Error> {
@@ -217,7 +216,7 @@ impl Assertions {
             self.spent.insert(proven.hash, ());
         }
         match outcome {
-            Err(Error::Refused(_)) if is_spent => Err(refuse_spent(client_id, context).into()),
+            Err(Error::Refused(_)) if is_spent => Err(refuse_spent(context).into()),
             outcome => outcome,
         }
     }

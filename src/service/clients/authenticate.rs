@@ -82,9 +82,10 @@ impl Authenticator {
         look: Look,
         context: &RequestContext,
     ) -> Result<Arc<AgentRecord>, Error> {
-        let proven = self.compare(credentials, look, context).await?;
-        proven.map_err(|reason| {
-            context.fail_proof(&credentials.client_id, reason);
+        context.claim(&credentials.client_id);
+        let compared = self.compare(credentials, look, context).await?;
+        compared.map_err(|reason| {
+            context.fail_proof(reason);
             Refusal::InvalidClient.into()
         })
     }
@@ -220,11 +221,7 @@ impl Authenticator {
                 }
                 Ok(record.ok_or(UnknownClient))
             }
-            _ => Ok(Err(if record.is_some() {
-                WrongSecret
-            } else {
-                UnknownClient
-            })),
+            _ => Ok(Err(record.map_or(UnknownClient, |_| WrongSecret))),
         }
     }
 

@@ -4,13 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::assertion::AssertionRef;
-use crate::domain::context::RequestContext;
 use crate::domain::credential::Credential;
 use crate::domain::id::ClientId;
 use crate::domain::proof::{OwnProof, PartnerProof, ProvenBy};
-use crate::domain::refusal::Refusal;
 
-use super::assertion::refuse_spent;
 use super::presented::PresentedAssertion;
 use super::secret::Secret;
 
@@ -61,11 +58,6 @@ impl ClientCredentials {
             (None, Some(_)) => ProvenBy::Own(OwnProof::Key),
             (None, None) => ProvenBy::Own(OwnProof::Secret),
         }
-    }
-
-    /// The refusal for an assertion that was exchanged before.
-    pub fn refuse_spent(&self, context: &RequestContext) -> Refusal {
-        refuse_spent(&self.client_id, context)
     }
 
     /// An assertion (RFC 7523), which may come with the parameter `client_id`.

@@ -2,20 +2,28 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::on_both;
 use super::secrecy::Log;
-use crate::harness::app::{AGENTS, INTROSPECT, REVOKE, TOKEN, TestApp, bearer, claims};
+use crate::harness::app::{
+    AGENTS, INTROSPECT, ISSUER, NOW, REVOKE, TOKEN, TestApp, bearer, claims,
+};
 
 on_both! {
     a_requests_line_names_the_agent_that_proved_itself_and_the_reason_of_a_refusal,
     a_requests_line_tells_the_token_the_trace_and_who_was_claimed,
+    a_request_that_was_not_looked_into_tells_who_was_claimed,
     every_field_of_a_requests_line_is_on_the_page_and_no_other,
     errors_are_logged_alone_and_probes_if_they_are_wanted,
 }
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// base64url(SHA-256("agt_1"))
+const DIGEST: &str = "qqa6J49mQSx_D2mJ63cc4vOuTL048kODnejOsFp2Or0";
 
 /// The fields of each request's line.
 fn request_lines(log: &Log) -> Vec<Value> {
@@ -111,9 +119,7 @@ async fn a_requests_line_tells_the_token_the_trace_and_who_was_claimed(app: &Tes
         (&issued["agent"], &issued["client"], &issued["peer"]),
         (&json!("agt_1"), &json!("127.0.0.1"), &Value::Null)
     );
-    // base64url(SHA-256("agt_1"))
-    let digest = "qqa6J49mQSx_D2mJ63cc4vOuTL048kODnejOsFp2Or0";
-    assert_eq!(claimed["claimed_agent"], digest);
+    assert_eq!(claimed["claimed_agent"], DIGEST);
     assert_eq!(claimed["agent"], Value::Null);
     for refused in [claimed, proven] {
         assert_eq!(refused["message"], "request refused");
@@ -122,6 +128,38 @@ async fn a_requests_line_tells_the_token_the_trace_and_who_was_claimed(app: &Tes
     }
     assert_eq!(proven["claimed_agent"], Value::Null);
     assert_eq!(answered["message"], "request answered");
+}
+
+async fn a_request_that_was_not_looked_into_tells_who_was_claimed(app: &TestApp<'_>) {
+    let (log, _guard) = Log::here();
+    let settings = [("log.requests", "all"), ("limits.failures_per_minute", "1")];
+    let app = &app.beside_with(&settings).await;
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let forged = format!(
+        "grant_type=client_credentials&client_assertion={}.{}.{}&client_assertion_type={}",
+        part(json!({ "alg": "ES256" })),
+        part(
+            json!({ "iss": "agt_1", "sub": "agt_1", "aud": ISSUER, "jti": "1",
+                     "iat": NOW.0, "exp": NOW.0 + 60 })
+        ),
+        URL_SAFE_NO_PAD.encode([7; 64]),
+        "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer",
+    );
+    let mut answer = app.post(TOKEN, &forged).await;
+    for _ in 0..100 {
+        if answer.status == 429 {
+            break;
+        }
+        answer = app.post(TOKEN, &forged).await;
+    }
+    answer.is_error(429, "slow_down");
+    let lines = request_lines(&log);
+    let last = lines.last().unwrap();
+    assert_eq!(
+        (&last["status"], &last["claimed_agent"], &last["agent"]),
+        (&json!(429), &lines[0]["claimed_agent"], &Value::Null)
+    );
+    assert_eq!(last["claimed_agent"], DIGEST);
 }
 
 async fn every_field_of_a_requests_line_is_on_the_page_and_no_other(app: &TestApp<'_>) {
