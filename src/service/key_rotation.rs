@@ -12,13 +12,15 @@ use crate::domain::time::Timestamp;
 use crate::keys::algorithm::{self, GeneratedKey};
 use crate::keys::rotation::{self, Predecessors};
 use crate::keys::row_seal;
-use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, StoredKeys};
+use crate::store::{Change, KeyChange, KeyRecord, KeyState, Outcome, StoredKeys, Write};
 
 use crate::telemetry::error_chain;
 
 use super::error::{Cause, Error};
 use super::keys::{KeyService, SIGNING_LEASE};
 use super::manage::ManageError;
+use super::manage::keeping::Keep;
+use super::manage::view::KeyView;
 
 /// How many milliseconds longer than the others may sign a command waits: both sides round times.
 const LEASE_MARGIN: i64 = 50;
@@ -80,7 +82,7 @@ impl KeyService {
         rotation: RotationMode,
         act: &Act,
     ) -> Result<KeyRecord, ManageError> {
-        let key = self.commit_rotation(rotation, act).await?;
+        let key = self.commit_rotation(rotation, act, Keep::nothing()).await?;
         self.outlast_leases(rotation).await;
         Ok(key)
     }
@@ -99,18 +101,24 @@ impl KeyService {
         &self,
         rotation: RotationMode,
         act: &Act,
+        keep: Keep<'_, KeyView>,
     ) -> Result<KeyRecord, ManageError> {
         let mut made = None;
         for _ in 0..MAX_TRIES {
             let decision = self.decide(rotation, &mut made).await?;
-            let outcome = self.commit(Change::Key(decision.change), act).await?;
-            if outcome == Outcome::Applied {
-                if let Err(error) = self.refresh().await {
-                    // The keys are changed. Whoever took this for a failure would do it once more.
-                    let error = error_chain(&error);
-                    tracing::warn!(error, "the changed keys cannot be read yet");
+            let write = self.write(Change::Key(decision.change), act);
+            let write = keep.keeping(write, &KeyView::from(&decision.key))?;
+            match self.commit_write(write).await? {
+                Outcome::Applied => {
+                    if let Err(error) = self.refresh().await {
+                        // The keys are changed. Whoever took this for a failure would do it once more.
+                        let error = error_chain(&error);
+                        tracing::warn!(error, "the changed keys cannot be read yet");
+                    }
+                    return Ok(decision.key);
                 }
-                return Ok(decision.key);
+                Outcome::Answered => return Err(RejectionCode::IdempotencyInProgress.into()),
+                _ => {}
             }
         }
         let why = Cause("another process keeps changing the keys".to_owned());
@@ -193,6 +201,22 @@ impl KeyService {
         self.commit(change, &Act::system(self.clock.moment()))
             .await?;
         self.refresh().await
+    }
+
+    pub(super) async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, Error> {
+        self.commit_write(self.write(change, act)).await
+    }
+
+    fn write(&self, change: Change, act: &Act) -> Write {
+        Write::new(act.committed_at(self.clock.moment()), change)
+    }
+
+    async fn commit_write(&self, write: Write) -> Result<Outcome, Error> {
+        let outcomes = self.store.commit(vec![write]).await?;
+        outcomes
+            .first()
+            .copied()
+            .ok_or_else(|| Error::Fault(Arc::new(Cause("the store gave no outcome".to_owned()))))
     }
 
     /// A new key as it would be stored now.

@@ -16,10 +16,10 @@ use crate::keys::algorithm::RsaBits;
 use crate::keys::rotation::RotationTimes;
 use crate::keys::{KeyFault, Keyring, rotation, row_seal};
 use crate::store::gate::StoreGate;
-use crate::store::{Change, KeyRecord, KeyState, Outcome, Records, Store, StoredKeys, Write};
+use crate::store::{KeyRecord, KeyState, Records, Store, StoredKeys};
 use crate::telemetry::metrics::{self, KeysMeasure};
 
-use super::error::{Cause, Error, KeyReadError};
+use super::error::{Error, KeyReadError};
 use super::manage::view::KeyView;
 
 /// How many milliseconds after the last reading the keys may still sign. Below [`rotation::SKEW`],
@@ -43,7 +43,7 @@ const NEVER: i64 = i64::MIN;
 
 /// Makes, loads and rotates the keys of a store.
 pub struct KeyService {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) records: Arc<dyn Records>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) clock: Arc<StoreClock>,
@@ -287,14 +287,5 @@ impl KeyService {
         self.last_read.store(now, Ordering::Relaxed);
         self.confirm(now);
         Ok(())
-    }
-
-    pub(super) async fn commit(&self, change: Change, act: &Act) -> Result<Outcome, Error> {
-        let write = Write::new(act.committed_at(self.clock.moment()), change);
-        let outcomes = self.store.commit(vec![write]).await?;
-        outcomes
-            .first()
-            .copied()
-            .ok_or_else(|| Error::Fault(Arc::new(Cause("the store gave no outcome".to_owned()))))
     }
 }

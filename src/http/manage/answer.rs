@@ -83,6 +83,9 @@ pub(crate) enum Makes {}
 /// The reply of an operation that makes something unless it exists.
 pub(crate) enum MakesOrShows {}
 
+/// The reply of an operation that makes what takes another one's place, and shows it.
+pub(crate) enum Replaces {}
+
 /// The reply of an operation that ends something, of which nothing is left to show.
 pub(crate) enum Ends {}
 
@@ -102,12 +105,18 @@ impl ReplyKind for MakesOrShows {
     const STATUSES: &'static [u16] = &[200, 201];
 }
 
+impl ReplyKind for Replaces {
+    const STATUSES: &'static [u16] = &[200];
+}
+
 /// The kinds of replies of operations that may create something.
 pub(crate) trait Creates: ReplyKind {}
 
 impl Creates for Makes {}
 
 impl Creates for MakesOrShows {}
+
+impl Creates for Replaces {}
 
 /// What an operation that changes something returns.
 pub(crate) trait WriteAnswer: Answers {

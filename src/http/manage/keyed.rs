@@ -1,6 +1,6 @@
 //! The replies to requests that create something, which a client may send again.
 //!
-//! Owns that every operation whose reply may be a 201 answers through [`WriteCall::once`]: only that
+//! Owns that every operation which makes something answers through [`WriteCall::once`]: only that
 //! makes a [`KeyedReply`]. Must not know what is created, or how replies are kept.
 
 use std::marker::PhantomData;

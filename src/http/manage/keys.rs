@@ -11,11 +11,12 @@ use crate::http::state::State;
 use crate::service::key_rotation::RotationMode;
 use crate::service::manage::view::KeyView;
 
-use super::answer::Reply;
+use super::answer::{Replaces, Reply};
 use super::authority::demand_reach_over_all;
 use super::body::body;
 use super::call::{Call, WriteCall};
 use super::fields::{Fields, Input};
+use super::keyed::KeyedReply;
 use super::page::{MAX_PAGE, Page};
 
 /// All signing keys, the oldest first. There are never more than a few, so they have no pages.
@@ -66,23 +67,36 @@ impl Input for KeyRotation {
 pub(super) async fn rotate_keys(
     state: Arc<State>,
     call: WriteCall<KeyRotation>,
-) -> Result<Reply<KeyJson>, Failure> {
+) -> Result<KeyedReply<KeyJson, Replaces>, Failure> {
     demand_reach_over_all(&call.caller)?;
-    let act = call.act(&state, call.input.reason.as_ref());
+    let (input, call) = call.split();
+    let act = call.act(&state, input.reason.as_ref());
     let request = call.request(&act);
     request.demand(None).map_err(Rejection::from)?;
-    let key = if request.is_dry_run() {
-        state.keys.draft(call.input.rotation).await?
-    } else {
-        let rotation = call.input.rotation;
-        let key = state.keys.commit_rotation(rotation, &act).await?;
+    let (rotation, is_dry_run) = (input.rotation, request.is_dry_run());
+    let render = |key: &KeyView| shown(key.clone()).kept();
+    let (keys, act, render) = (&state.keys, &act, &render);
+    let reply = call.once(&state, act, |keeper| async move {
+        if is_dry_run {
+            let key = keys.draft(rotation).await?;
+            return Ok(shown(KeyView::from(&key)));
+        }
+        let key = keys.commit_rotation(rotation, act, keeper.with(render));
+        Ok(shown(KeyView::from(&key.await?)))
+    });
+    let reply = reply.await?;
+    if !is_dry_run {
+        // Whoever asks again may do so because the first answer, which had to wait, never came.
         if rotation == RotationMode::NowRevoking {
             // Those who wait for news of the list need not wait for the leases. If the list cannot be
             // read now, it soon will be; the keys are revoked in any case.
             let _ = state.list.read_own_kill().await;
         }
         state.keys.outlast_leases(rotation).await;
-        key
-    };
-    Ok(Reply::ok(KeyView::from(&key).into()))
+    }
+    Ok(reply)
+}
+
+fn shown(key: KeyView) -> Reply<KeyJson, Replaces> {
+    Reply::ok(key.into())
 }

@@ -58,7 +58,11 @@ impl<T> Keep<'_, T> {
     }
 
     /// The write, which keeps the reply that tells what it makes.
-    pub(super) fn keeping(&self, write: Write, made: &T) -> Result<Write, service::Error> {
+    pub(in crate::service) fn keeping(
+        &self,
+        write: Write,
+        made: &T,
+    ) -> Result<Write, service::Error> {
         let Some((keeper, render)) = self.0 else {
             return Ok(write);
         };

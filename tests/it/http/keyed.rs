@@ -13,6 +13,7 @@ use crate::harness::app::{AGENTS, Agent, ISSUER, TestApp, bearer};
 
 on_both! {
     every_request_that_creates_something_creates_it_once,
+    a_rotation_of_the_keys_that_is_sent_again_rotates_nothing,
     of_a_hundred_equal_requests_over_two_processes_one_makes_an_agent,
     a_key_that_is_none_is_told_with_all_other_faults,
     a_key_names_one_body_of_one_request_of_one_agent,
@@ -44,6 +45,9 @@ const CREATING: [(&str, &str); 7] = [
         r#"{"name":"New","preset":"github"}"#,
     ),
 ];
+
+/// A rotation answers 200, and makes a key all the same.
+const ROTATION: (&str, &str) = ("POST /api/v1/keys/rotate", r#"{"now":true}"#);
 
 const MAKE: (&str, &str) = CREATING[0];
 
@@ -95,13 +99,13 @@ fn is_replay(answer: &Answer) -> bool {
 }
 
 #[test]
-fn every_route_that_may_answer_201_takes_a_key() {
+fn every_route_that_makes_something_takes_a_key() {
     let document: Value = serde_json::from_str(&write_openapi(ISSUER)).unwrap();
     let (mut creating, mut keyed) = (BTreeSet::new(), BTreeSet::new());
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let line = format!("{} {path}", method.to_uppercase());
-            if !operation["responses"]["201"].is_null() {
+            if !operation["responses"]["201"].is_null() || line == ROTATION.0 {
                 creating.insert(line.clone());
             }
             let parameters = operation["parameters"].as_array().into_iter().flatten();
@@ -112,11 +116,28 @@ fn every_route_that_may_answer_201_takes_a_key() {
         }
     }
     assert_eq!(creating, keyed);
-    let sent = CREATING.map(|(line, _)| {
+    let sent = CREATING.iter().chain([&ROTATION]).map(|(line, _)| {
         let line = line.replace("/agents/put", "/agents/{id}");
         line.replace("/agents/a/", "/agents/{id}/")
     });
-    assert_eq!(creating, BTreeSet::from(sent));
+    assert_eq!(creating, sent.collect());
+}
+
+async fn a_rotation_of_the_keys_that_is_sent_again_rotates_nothing(app: &TestApp<'_>) {
+    let other = app.beside().await;
+    let by = token(app, &admin(app).await).await;
+    let rotations = "select count(*) from audit_event where kind = 'key.activated'";
+    let before = app.database.number(rotations).await;
+    let first = send(app, &by, ROTATION, "k").await;
+    assert_eq!(first.status, 200, "{first:?}");
+    for app in [app, &other] {
+        let again = send(app, &by, ROTATION, "k").await;
+        is_the_same(&again, &first);
+        assert!(is_replay(&again), "{again:?}");
+    }
+    assert_eq!(app.database.number(rotations).await, before + 1);
+    let next = send(app, &by, ROTATION, "l").await;
+    assert_ne!(next.body, first.body);
 }
 
 async fn every_request_that_creates_something_creates_it_once(app: &TestApp<'_>) {
