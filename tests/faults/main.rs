@@ -55,6 +55,7 @@ mod restores;
 mod revoked_keys;
 mod rewound;
 mod rolling;
+mod rotation;
 mod signals;
 mod slow;
 mod stage;
