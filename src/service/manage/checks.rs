@@ -10,6 +10,9 @@ use crate::domain::scope::{Scope, join};
 use crate::service;
 use crate::store::Outcome;
 
+/// What is said of a partner that does not serve the agent. What is out of reach does not exist.
+pub(super) const NO_PARTNER: &str = "no partner has this id";
+
 /// An error for each scope that the catalogue lacks.
 pub(super) fn unknown_scopes(scopes: &[Scope], catalogue: &Catalogue) -> Vec<FieldError> {
     let unknown = scopes
@@ -62,6 +65,7 @@ pub(super) fn accepted(outcome: Outcome) -> Result<(), Rejection> {
         Outcome::Conflict => Err(RejectionCode::AgentDecommissioned.into()),
         Outcome::Clash => Err(RejectionCode::IdOfUser.into()),
         Outcome::TooMany => Err(RejectionCode::TooManyCredentials.into()),
+        Outcome::PartnerGone => Err(Rejection::of_field("/partnerId", NO_PARTNER)),
         Outcome::TargetChanged | Outcome::CallerChanged => {
             Err(RejectionCode::AgentKeptChanging.into())
         }

@@ -10,13 +10,11 @@ use crate::service;
 
 use super::agents::Agents;
 use super::bulk::BulkAction;
+use super::checks::NO_PARTNER;
 use super::credentials::CredentialTerms;
 use super::error::ManageError;
 use super::partners::Partners;
 use super::request::ChangeRequest;
-
-/// The reason for a partner that does not serve the agent. What is out of reach does not exist.
-const NO_PARTNER: &str = "no partner has this id";
 
 impl Agents {
     /// What is wrong with a federated credential for this agent: its partner serves the agent's

@@ -14,7 +14,7 @@ use super::previous::Previous;
 #[derive(Debug, Clone)]
 pub enum CredentialChange {
     /// One more credential. Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany`
-    /// if more than `max_live` of its kind would be live.
+    /// if more than `max_live` of its kind would be live; `PartnerGone`.
     Create {
         /// The new credential.
         credential: Box<Credential>,
@@ -25,7 +25,7 @@ pub enum CredentialChange {
     },
     /// A new credential. Each old credential of its kind ends after `overlap`, or at its own earlier
     /// end. Raises the version. `NotFound`; `Conflict` if decommissioned; `TooMany` if more than
-    /// `max_live` of its kind would be live.
+    /// `max_live` of its kind would be live; `PartnerGone`.
     Rotate {
         /// The new credential.
         credential: Box<Credential>,

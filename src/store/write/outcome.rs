@@ -24,6 +24,8 @@ pub enum Outcome {
     Answered,
     /// There would be more than the allowed number of something; nothing was written.
     TooMany,
+    /// The partner of a new credential does not exist; nothing was written.
+    PartnerGone,
 }
 
 impl Outcome {

@@ -15,6 +15,7 @@ use crate::store::write::{CredentialChange, Effect, Kill, Outcome, Previous, eff
 use super::super::errors::broken;
 use super::agent::kill_agent;
 use super::new_credential::insert_credential;
+use super::partner::lock_partner;
 use super::status::status_of;
 
 /// Applies one change of `by`. `killed` is the version of the revocation list if this change raises
@@ -99,7 +100,7 @@ async fn create_credential(
     max_live: i64,
 ) -> sqlx::Result<Effect> {
     let agent_id = &credential.agent_id;
-    if let Some(refused) = refuse_final(conn, agent_id).await? {
+    if let Some(refused) = refuse_new(conn, credential).await? {
         return Ok(effect(refused));
     }
     if live_credentials(conn, at, agent_id, credential.kind()).await? >= max_live {
@@ -120,7 +121,7 @@ async fn rotate_credentials(
     max_live: i64,
 ) -> sqlx::Result<Effect> {
     let agent_id = &credential.agent_id;
-    if let Some(refused) = refuse_final(conn, agent_id).await? {
+    if let Some(refused) = refuse_new(conn, credential).await? {
         return Ok(effect(refused));
     }
     if overlap > 0 && live_credentials(conn, at, agent_id, credential.kind()).await? >= max_live {
@@ -190,17 +191,23 @@ async fn end_credential(
     Ok(End::Now(kind, expires_at.map(Timestamp)))
 }
 
-/// Why this agent gets no secret, if its status says so. Its row is locked until the commit, so
-/// that no two transactions count its secrets at once.
-async fn refuse_final(
+/// Why this credential is not given: its agent gets none any more, or its partner is gone. The rows of
+/// both are locked until the commit, so that no two transactions count an agent's credentials at once,
+/// and no partner is deleted beside a new credential of it.
+async fn refuse_new(
     conn: &mut PgConnection,
-    agent_id: &AgentId,
+    credential: &Credential,
 ) -> sqlx::Result<Option<Outcome>> {
-    Ok(match status_of(conn, agent_id).await? {
-        None => Some(Outcome::NotFound),
-        Some(status) if status.is_final() => Some(Outcome::Conflict),
-        Some(_) => None,
-    })
+    match status_of(conn, &credential.agent_id).await? {
+        None => return Ok(Some(Outcome::NotFound)),
+        Some(status) if status.is_final() => return Ok(Some(Outcome::Conflict)),
+        Some(_) => {}
+    }
+    let Some(federation) = &credential.federation else {
+        return Ok(None);
+    };
+    let is_there = lock_partner(conn, federation.partner_id).await?;
+    Ok((!is_there).then_some(Outcome::PartnerGone))
 }
 
 async fn live_credentials(

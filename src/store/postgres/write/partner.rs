@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::partner::preset::PartnerPreset;
 use crate::domain::partner::record::{Partner, PartnerTerms};
-use crate::domain::partner::terms::PartnerStatus;
+use crate::domain::partner::terms::{PartnerId, PartnerStatus};
 use crate::domain::time::Timestamp;
 use crate::store::partner::PartnerTermsColumns;
 use crate::store::write::{Outcome, PartnerChange};
@@ -130,6 +130,19 @@ async fn delete_partner(
         .execute(conn)
         .await?;
     Ok(changed_or_not(deleted.rows_affected()))
+}
+
+/// Whether there is such a partner. It is not deleted before the commit.
+pub(super) async fn lock_partner(
+    conn: &mut PgConnection,
+    partner_id: PartnerId,
+) -> sqlx::Result<bool> {
+    let sql = "select true from partner where partner_id = $1 for key share";
+    let found: Option<bool> = sqlx::query_scalar(sql)
+        .bind(partner_id.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(found.is_some())
 }
 
 fn changed_or_not(rows: u64) -> Outcome {

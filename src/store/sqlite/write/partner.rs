@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::partner::preset::PartnerPreset;
 use crate::domain::partner::record::{Partner, PartnerTerms};
-use crate::domain::partner::terms::PartnerStatus;
+use crate::domain::partner::terms::{PartnerId, PartnerStatus};
 use crate::domain::time::Moment;
 use crate::store::partner::PartnerTermsColumns;
 use crate::store::write::{Outcome, PartnerChange};
@@ -126,6 +126,20 @@ async fn delete_partner(
         .execute(conn)
         .await?;
     Ok(changed_or_not(deleted.rows_affected()))
+}
+
+/// Whether there is such a partner. The transaction holds the write lock, so it is not deleted before
+/// the commit.
+pub(super) async fn lock_partner(
+    conn: &mut SqliteConnection,
+    partner_id: PartnerId,
+) -> sqlx::Result<bool> {
+    let sql = "select true from partner where partner_id = ?1";
+    let found: Option<bool> = sqlx::query_scalar(sql)
+        .bind(partner_id.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(found.is_some())
 }
 
 fn changed_or_not(rows: u64) -> Outcome {

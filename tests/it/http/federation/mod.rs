@@ -34,6 +34,8 @@ macro_rules! with_platform {
     };
 }
 
+mod races;
+
 with_platform! {
     a_service_account_opens_without_a_secret,
     a_workflow_opens_for_its_owner_alone,
