@@ -58,6 +58,10 @@ pub(crate) struct PartnerJson {
     /// When it was last changed.
     #[schema(format = DateTime)]
     pub updated_at: String,
+    /// The version of the revocation list that has the kill, where the change that was just made
+    /// killed tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_version: Option<i64>,
 }
 
 fn key_set() -> Object {
@@ -121,6 +125,7 @@ impl From<Partner> for PartnerJson {
             version: partner.version,
             created_at: Timestamp::to_rfc3339(partner.created_at),
             updated_at: Timestamp::to_rfc3339(partner.updated_at),
+            revocation_version: None,
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::domain::partner::record::Partner;
 use crate::domain::partner::terms::PartnerId;
 use crate::service::manage::keeping::Keep;
 use crate::service::manage::partners::Partners;
-use crate::service::manage::request::ChangeRequest;
 use crate::service::partner_keys::current_keys;
 use crate::telemetry::error_chain;
 
@@ -22,6 +21,7 @@ use super::failure::CommandFailure;
 use super::input::Why;
 use super::output::{Printer, Sheet};
 use super::partner_args::{CreatePartner, UpdatePartner};
+use super::revocation::{version_of_kill, version_row};
 use super::runtime::{open, open_or_create};
 
 /// How many partners one read returns for a list.
@@ -127,13 +127,13 @@ pub(super) async fn run(
             revoke_tokens,
         } => {
             let act = act.because(why.reason);
-            let suspended = partners.suspend(id, &act).await?;
-            if revoke_tokens {
-                let agents = opened.agents(config);
-                let request = ChangeRequest::from(&act);
-                agents.revoke_of_partner(&partners, id, request).await?;
+            if !revoke_tokens {
+                return print(partners.suspend(id, &act).await?, out);
             }
-            print(suspended, out)
+            let agents = opened.agents(config);
+            let stopped = agents.stop_partner(&partners, id, &act).await?;
+            let version = version_of_kill(&opened, stopped.tokens_killed).await?;
+            print_partner(stopped.partner, version, out)
         }
         PartnerCommand::Test {
             id,
@@ -210,13 +210,25 @@ async fn list(
 }
 
 fn print(partner: Partner, out: Printer) -> Result<(), CommandFailure> {
+    print_partner(partner, None, out)
+}
+
+/// Shows a partner, and the version of the revocation list that has the kill, if tokens were killed.
+fn print_partner(
+    partner: Partner,
+    revocation_version: Option<i64>,
+    out: Printer,
+) -> Result<(), CommandFailure> {
     let thumbprints = partner.terms.keys.set().map(|set| set.thumbprints.clone());
-    let partner = PartnerJson::from(partner);
+    let partner = PartnerJson {
+        revocation_version,
+        ..partner.into()
+    };
     out.print(&partner, || {
         let keys = partner.jwks_uri.clone();
         let audiences = partner.audiences.as_ref().map(|all| all.join(" "));
         let algorithms = partner.algorithms.as_ref().map(|all| all.join(" "));
-        Sheet::of(vec![
+        let mut rows = vec![
             ("id", partner.partner_id.clone()),
             ("organization", partner.org_id.clone()),
             ("name", partner.name.clone()),
@@ -240,7 +252,9 @@ fn print(partner: Partner, out: Printer) -> Result<(), CommandFailure> {
             ("version", partner.version.to_string()),
             ("created", partner.created_at.clone()),
             ("updated", partner.updated_at.clone()),
-        ])
+        ];
+        rows.extend(version_row(partner.revocation_version));
+        Sheet::of(rows)
     })
 }
 

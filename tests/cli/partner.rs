@@ -107,6 +107,42 @@ fn a_partner_is_stopped_works_again_and_is_deleted() {
     let id = text(&made["partnerId"]);
     let suspended = home.json(&["partner", "suspend", id, "--reason", "a leak"]);
     assert_eq!(suspended["status"], "suspended");
+    // Nobody holds a credential of it, so nothing is killed.
+    let killed = home.json(&["partner", "suspend", id, "--revoke-tokens"]);
+    assert_eq!(killed, suspended);
+    home.json(&[
+        "agent",
+        "create",
+        "--name",
+        "n",
+        "--client-id",
+        "a",
+        "--org",
+        "acme",
+    ]);
+    home.json(&[
+        "credential",
+        "create",
+        "a",
+        "--partner",
+        id,
+        "--subject",
+        "repo:acme/*",
+        "--claim",
+        "/repository_owner_id=65",
+    ]);
+    let killed = home.json(&["partner", "suspend", id, "--revoke-tokens"]);
+    assert!(killed["revocationVersion"].is_i64(), "{killed}");
+    let all = home.json(&["credential", "list", "a"]);
+    let held = all.as_array().unwrap().iter();
+    let held: Vec<&Value> = held.filter(|one| one["kind"] == "federated").collect();
+    home.json(&[
+        "credential",
+        "revoke",
+        "a",
+        "--credential",
+        text(&held[0]["credentialId"]),
+    ]);
     assert_eq!(
         home.json(&["partner", "list", "--org", "acme"]),
         json!([suspended])

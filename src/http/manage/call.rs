@@ -95,15 +95,6 @@ impl<I> WriteCall<I> {
             .because(reason.cloned())
     }
 
-    /// The same for changes that follow from it: what the request demands of a version is not about
-    /// those.
-    pub(super) fn request_of_others<'a>(&'a self, act: &'a Act) -> ChangeRequest<'a> {
-        ChangeRequest {
-            precondition: None,
-            ..self.request(act)
-        }
-    }
-
     /// The change as a service takes it.
     pub(super) fn request<'a>(&'a self, act: &'a Act) -> ChangeRequest<'a> {
         ChangeRequest {

@@ -56,19 +56,18 @@ pub(super) async fn suspend_partner(
     let action = &call.input.action;
     let act = call.act(&state, action.reason.as_ref());
     let partner_id = known(&call, &action.partner)?;
-    let changed = state.partners.suspend(partner_id, call.request(&act));
-    let changed = changed.await?;
-    if call.input.tokens == LiveTokens::Kill {
-        let killed = state.agents.revoke_of_partner(
-            &state.partners,
-            partner_id,
-            call.request_of_others(&act),
-        );
-        if killed.await? {
-            state.list.read_own_kill().await?;
-        }
+    let request = call.request(&act);
+    if call.input.tokens == LiveTokens::Keep {
+        return Ok(shown(state.partners.suspend(partner_id, request).await?));
     }
-    Ok(shown(changed))
+    let (agents, partners) = (&state.agents, &state.partners);
+    let stopped = agents.stop_partner(partners, partner_id, request).await?;
+    let version = stopped.partner.version;
+    let mut partner = PartnerJson::from(stopped.partner);
+    if stopped.tokens_killed {
+        partner.revocation_version = Some(state.list.read_own_kill().await?);
+    }
+    Ok(Reply::ok(partner).with_version(version))
 }
 
 /// Lets a suspended partner's tokens prove agents again.

@@ -1,15 +1,21 @@
-//! Federated credentials: what is refused of a new one. Must not know how a token is verified.
+//! Federated credentials: what is refused of a new one, and how a partner is stopped together with the
+//! agents that hold them. Must not know how a token is verified.
+
+use std::collections::BTreeSet;
 
 use crate::domain::agent::Agent;
-use crate::domain::agent_filter::AgentFilter;
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
-use crate::domain::partner::terms::PartnerId;
-use crate::domain::rejection::FieldError;
+use crate::domain::partner::record::Partner;
+use crate::domain::partner::terms::{PartnerId, PartnerStatus};
+use crate::domain::rejection::{FieldError, RejectionCode};
 use crate::service;
+use crate::service::tokens::Caller;
+use crate::store::{AgentChange, Change, CommitCondition, Outcome, PartnerChange};
 
 use super::agents::Agents;
-use super::bulk::BulkAction;
+use super::attempt::MAX_CONFLICTS;
+use super::authority::caller_conditions;
 use super::checks::NO_PARTNER;
 use super::credentials::CredentialTerms;
 use super::error::ManageError;
@@ -49,45 +55,107 @@ impl Agents {
     }
 }
 
-/// How many agents one commit changes.
-const HOLDERS: i64 = 100;
+/// How many holders are read at once.
+const PAGE: i64 = 500;
+
+/// The most agents of which one commit kills the tokens. Others that stop agents wait for it.
+const MAX_COMMIT_HOLDERS: usize = 250;
+
+/// A partner that was stopped together with its agents.
+pub struct StoppedPartner {
+    /// The partner.
+    pub partner: Partner,
+    /// Whether any agent's tokens were killed.
+    pub tokens_killed: bool,
+}
 
 impl Agents {
-    /// Kills the live tokens of all agents that hold live credentials of a partner, a hundred with
-    /// each commit, and the caller's last: whoever has no live token any more may change nothing.
-    /// Returns whether there were any.
-    pub async fn revoke_of_partner(
+    /// Suspends a partner, and kills the live tokens of all agents that hold live credentials of it. That
+    /// is one commit for up to 250 agents. Of more, the first commit suspends the partner and kills the
+    /// first ones, and others follow. The caller's own tokens die last: whoever has no live token may
+    /// change nothing. If it breaks off, asking again does the rest.
+    pub async fn stop_partner(
         &self,
         partners: &Partners,
         partner_id: PartnerId,
-        request: ChangeRequest<'_>,
-    ) -> Result<bool, ManageError> {
-        let (mut last, mut refused): (Option<AgentId>, Vec<AgentId>) = (None, vec![]);
-        loop {
-            let holders = partners.holders(partner_id, last.as_ref(), HOLDERS).await?;
-            let Some(through) = holders.last().cloned() else {
-                break;
-            };
-            let filter = AgentFilter {
-                ids: holders,
-                ..AgentFilter::default()
-            };
-            let mut after = None;
-            loop {
-                let action = BulkAction::RevokeTokens;
-                let piece = self.change_many(action, &filter, after.as_ref(), request);
-                let piece = piece.await?;
-                refused.extend(piece.refused);
-                after = piece.next;
-                if after.is_none() {
-                    break;
+        request: impl Into<ChangeRequest<'_>>,
+    ) -> Result<StoppedPartner, ManageError> {
+        let mut request = request.into();
+        let (mut stopped, mut conflicts) = (BTreeSet::new(), 0);
+        while conflicts < MAX_CONFLICTS {
+            let partner = partners.find_for(partner_id, &request).await?;
+            let open = self.holders(partners, partner_id, &stopped, &request);
+            let open = open.await?;
+            let is_active = partner.status == PartnerStatus::Active;
+            if request.is_dry_run() || (open.is_empty() && !is_active) {
+                return Ok(StoppedPartner {
+                    partner: Partner {
+                        status: PartnerStatus::Suspended,
+                        ..partner
+                    },
+                    tokens_killed: !stopped.is_empty(),
+                });
+            }
+            let mut writes = vec![];
+            if is_active {
+                let change = PartnerChange::SetStatus {
+                    before: Box::new(partner),
+                    status: PartnerStatus::Suspended,
+                };
+                writes.push(partners.write(change, &request).await?);
+            }
+            let mut conditions = caller_conditions(&*self.parts.store, &request).await?;
+            conditions.push(CommitCondition::SuspendedPartner(partner_id));
+            let piece: Vec<AgentId> = open.into_iter().take(MAX_COMMIT_HOLDERS).collect();
+            writes.extend(piece.iter().map(|agent_id| {
+                let kill = Change::Agent(AgentChange::RevokeTokens(agent_id.clone()));
+                self.write(kill, request.act).only_if(conditions.clone())
+            }));
+            let mut outcomes = self.parts.store.commit(writes).await?.into_iter();
+            if is_active {
+                match outcomes.next() {
+                    Some(Outcome::Applied) => request.precondition = None,
+                    Some(Outcome::TargetChanged) if request.names_versions() => {
+                        return Err(RejectionCode::VersionMismatch.into());
+                    }
+                    _ => {}
                 }
             }
-            last = Some(through);
+            let before = stopped.len();
+            let changed = [Outcome::TargetChanged, Outcome::CallerChanged];
+            let settled = piece.into_iter().zip(outcomes);
+            let settled = settled.filter(|(_, outcome)| !changed.contains(outcome));
+            stopped.extend(settled.map(|(agent_id, _)| agent_id));
+            if stopped.len() == before {
+                conflicts += 1;
+            }
         }
-        for agent_id in &refused {
-            self.revoke_tokens(agent_id, request).await?;
+        Err(RejectionCode::PartnerKeptChanging.into())
+    }
+
+    /// The agents that hold live credentials of the partner and are not stopped yet, the caller last.
+    /// None once the caller was stopped.
+    async fn holders(
+        &self,
+        partners: &Partners,
+        partner_id: PartnerId,
+        stopped: &BTreeSet<AgentId>,
+        request: &ChangeRequest<'_>,
+    ) -> Result<Vec<AgentId>, ManageError> {
+        let caller = request.caller.map(Caller::agent_id);
+        if caller.is_some_and(|caller| stopped.contains(caller)) {
+            return Ok(vec![]);
         }
-        Ok(last.is_some() && !request.is_dry_run())
+        let (mut open, mut after): (Vec<AgentId>, Option<AgentId>) = (vec![], None);
+        loop {
+            let page = partners.holders(partner_id, after.as_ref(), PAGE).await?;
+            after = page.last().cloned();
+            if after.is_none() {
+                break;
+            }
+            open.extend(page.into_iter().filter(|one| !stopped.contains(one)));
+        }
+        open.sort_by_key(|one| Some(one) == caller);
+        Ok(open)
     }
 }

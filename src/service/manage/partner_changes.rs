@@ -168,7 +168,7 @@ impl Partners {
     }
 
     /// The partner that a request changes.
-    async fn find_for(
+    pub(super) async fn find_for(
         &self,
         partner_id: PartnerId,
         request: &ChangeRequest<'_>,

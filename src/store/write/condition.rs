@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::agent::Epoch;
 use crate::domain::id::AgentId;
 use crate::domain::org::{OrgEpoch, OrgId};
+use crate::domain::partner::terms::PartnerId;
 
 use super::outcome::Outcome;
 
@@ -45,6 +46,9 @@ pub enum CommitCondition {
         /// Its version.
         version: i64,
     },
+    /// This partner is suspended, maybe by an earlier write of the same commit. Otherwise the outcome is
+    /// `TargetChanged`.
+    SuspendedPartner(PartnerId),
 }
 
 impl CommitCondition {
@@ -52,7 +56,7 @@ impl CommitCondition {
     fn agent_id(&self) -> Option<&AgentId> {
         match self {
             Self::Target { agent_id, .. } | Self::Caller { agent_id, .. } => Some(agent_id),
-            Self::Org { .. } | Self::CallerOrg { .. } => None,
+            Self::Org { .. } | Self::CallerOrg { .. } | Self::SuspendedPartner(_) => None,
         }
     }
 
@@ -68,7 +72,7 @@ impl CommitCondition {
                 epoch: of_token,
                 ..
             } => ((*seen, of_token.0) != (version, epoch)).then_some(Outcome::CallerChanged),
-            Self::Org { .. } | Self::CallerOrg { .. } => None,
+            Self::Org { .. } | Self::CallerOrg { .. } | Self::SuspendedPartner(_) => None,
         }
     }
 }
@@ -115,7 +119,9 @@ pub(in crate::store) fn failed(
     rows: &BTreeMap<&AgentId, (i64, i64)>,
 ) -> Option<Outcome> {
     let missing = |condition: &CommitCondition| match condition {
-        CommitCondition::Target { .. } | CommitCondition::Org { .. } => Outcome::TargetChanged,
+        CommitCondition::Target { .. }
+        | CommitCondition::Org { .. }
+        | CommitCondition::SuspendedPartner(_) => Outcome::TargetChanged,
         CommitCondition::Caller { .. } | CommitCondition::CallerOrg { .. } => {
             Outcome::CallerChanged
         }
@@ -140,6 +146,16 @@ pub(in crate::store) fn org_conditions(conditions: &[CommitCondition]) -> BTreeS
             _ => None,
         })
         .collect()
+}
+
+/// The partners that must be suspended.
+pub(in crate::store) fn suspended_partners(
+    conditions: &[CommitCondition],
+) -> impl Iterator<Item = PartnerId> {
+    conditions.iter().filter_map(|condition| match condition {
+        CommitCondition::SuspendedPartner(partner_id) => Some(*partner_id),
+        _ => None,
+    })
 }
 
 /// What a store says of an organization: its version, its epoch, and whether it is active.

@@ -30,7 +30,7 @@ mod verifier;
 pub use agent::AgentChange;
 pub use condition::CommitCondition;
 pub(in crate::store) use condition::{
-    OrgSeen, RowLock, failed, failed_orgs, org_conditions, row_locks,
+    OrgSeen, RowLock, failed, failed_orgs, org_conditions, row_locks, suspended_partners,
 };
 pub use credential::CredentialChange;
 pub use generation::GenerationChange;

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::store::write::{
     Change, OrgSeen, Outcome, RowLock, Write, failed, failed_orgs, org_conditions, row_locks,
+    suspended_partners,
 };
 
 /// The outcome of a write if one of its conditions fails. If all are met, the rows stay locked
@@ -46,5 +47,18 @@ pub(super) async fn failure(
             .await?;
         orgs.extend(row.map(|row| (org_id, row)));
     }
-    Ok(failed_orgs(&write.conditions, &orgs))
+    if let Some(outcome) = failed_orgs(&write.conditions, &orgs) {
+        return Ok(Some(outcome));
+    }
+    for partner_id in suspended_partners(&write.conditions) {
+        let sql = "select true from partner where partner_id = $1 and status = 'suspended'";
+        let found: Option<bool> = sqlx::query_scalar(sql)
+            .bind(partner_id.0)
+            .fetch_optional(&mut *conn)
+            .await?;
+        if found.is_none() {
+            return Ok(Some(Outcome::TargetChanged));
+        }
+    }
+    Ok(None)
 }

@@ -283,6 +283,7 @@ async fn a_partner_that_is_suspended_proves_nobody_on_any_process(stage: &Stage<
         .send(&line("suspend?revokeTokens=true"), &Value::Null)
         .await;
     assert_eq!(killed.status, 200, "{killed:?}");
+    assert!(killed.json()["revocationVersion"].is_i64(), "{killed:?}");
     assert_eq!(app.get_as(&held, "/api/v1/whoami").await.status, 401);
     assert_eq!(
         stage.send(&line("reactivate"), &Value::Null).await.status,

@@ -1,15 +1,16 @@
-//! Partners and agents that end while a credential is made for them.
+//! Partners and agents that end: while a credential is made for them, and all at once.
 
 use futures_util::future::join;
 use serde_json::{Value, json};
 
 use super::platform::{CLUSTER, Stage, account, run};
 use crate::harness::answer::Answer;
-use crate::harness::app::{AGENTS, TestApp};
+use crate::harness::app::{AGENTS, TestApp, bearer};
 
 with_platform! {
     no_credential_outlives_its_partner,
     no_agent_gets_a_credential_once_it_has_ended,
+    a_partner_and_the_tokens_of_its_agents_end_together,
 }
 
 /// How often two requests meet.
@@ -96,4 +97,50 @@ async fn no_agent_gets_a_credential_once_it_has_ended(stage: &Stage<'_>) {
     // What ended agents hold is no reason to keep a partner.
     let delete = format!("DELETE /api/v1/partners/{partner}");
     assert_eq!(stage.send(&delete, &Value::Null).await.status, 204);
+}
+
+async fn a_partner_and_the_tokens_of_its_agents_end_together(stage: &Stage<'_>) {
+    let app = &stage.app;
+    let issuer = json!({ "issuer": CLUSTER });
+    let partner = stage.partner("kubernetes", &issuer).await;
+    let mut tokens = vec![stage.admin.clone()];
+    for name in ["a", "z"] {
+        let agent = app.agent_named(name, "agents:read").await;
+        tokens.push(bearer(&app.token(&agent).await));
+    }
+    // The caller holds a credential itself.
+    for name in ["a", "boss", "z"] {
+        stage.trust(name, account(&partner)).await;
+    }
+    let path = format!("/api/v1/partners/{partner}/suspend?revokeTokens=true");
+    let kill = async |version: &str| {
+        let headers = [("authorization", &*stage.admin), ("if-match", version)];
+        app.send("POST", &path, &headers, vec![]).await
+    };
+    let status = async |token: &String| app.get_as(token, "/api/v1/whoami").await.status;
+    // Nothing happens to another version than the one that was meant.
+    kill("\"1\"")
+        .await
+        .is_management_error(412, "VERSION_MISMATCH");
+    for token in &tokens {
+        assert_eq!(status(token).await, 200);
+    }
+    let shown = stage
+        .send(&format!("GET /api/v1/partners/{partner}"), &Value::Null)
+        .await;
+    assert_eq!(shown.text("status"), "active");
+    let killed = kill(shown.header("etag")).await;
+    assert_eq!(
+        (killed.status, killed.text("status")),
+        (200, "suspended".to_owned())
+    );
+    for token in &tokens {
+        assert_eq!(status(token).await, 401);
+    }
+    let version = app
+        .database
+        .number("select version from revision where name = 'revocation'");
+    assert_eq!(killed.json()["revocationVersion"], version.await);
+    let told = "select count(*) from audit_event where kind in ('partner.suspended', 'agent.tokens_revoked')";
+    assert_eq!(app.database.number(told).await, 4);
 }
