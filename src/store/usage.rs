@@ -4,13 +4,13 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::domain::event::facts::CredentialFacts;
+use crate::domain::event::facts::{CredentialFacts, TrustFacts};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::quota::PlanName;
 use crate::domain::time::{Month, Timestamp};
 use crate::domain::usage::Day;
 
-use super::credential::kind_of_row;
+use super::credential::{federation_of_row, kind_of_row};
 use super::error::StoreError;
 use super::row::Broken;
 
@@ -146,14 +146,27 @@ impl QuotaUse {
     }
 }
 
+/// The columns of a credential that expires: agent, id, when, its kind, its partner, and what is
+/// trusted of it.
+pub(in crate::store) type ExpiringColumns = (
+    String,
+    Uuid,
+    i64,
+    Option<String>,
+    Option<Uuid>,
+    Option<String>,
+);
+
 impl ExpiringCredential {
     pub(in crate::store) fn of_row(
-        (agent_id, credential_id, expires_at, kind): (String, Uuid, i64, Option<String>),
+        (agent_id, credential_id, expires_at, kind, partner_id, federation): ExpiringColumns,
     ) -> Result<Self, Broken> {
+        let federation = federation_of_row(partner_id, federation)?;
         let (agent_id, expires_at) = (AgentId::parse(&agent_id)?, Timestamp(expires_at));
         let credential = CredentialFacts {
             expires_at: Some(expires_at),
             kind: kind_of_row(kind.as_deref())?,
+            trusts: federation.as_deref().map(TrustFacts::from),
             ..CredentialFacts::of_secret(agent_id, CredentialId(credential_id))
         };
         Ok(Self {

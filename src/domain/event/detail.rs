@@ -259,9 +259,12 @@ fn credential_json(credential: &CredentialFacts) -> Map<String, Value> {
     let end = |(credential_id, ends_at): &(CredentialId, Timestamp)| json!({ "credentialId": credential_id.to_string(), "endsAt": ends_at.to_rfc3339() });
     let expires_at = credential.expires_at.map(Timestamp::to_rfc3339);
     let ends: Vec<Value> = credential.ends.iter().map(end).collect();
+    let trusts = credential.trusts.as_ref();
     object(
         [("kind", credential.kind.as_str().into())]
             .into_iter()
+            .chain(trusts.map(|one| ("partnerId", one.partner_id.clone().into())))
+            .chain(trusts.map(|one| ("subject", one.subject.clone().into())))
             .chain(expires_at.map(|at| ("expiresAt", at.into())))
             .chain((!ends.is_empty()).then(|| ("ends", ends.into()))),
     )
@@ -293,6 +296,7 @@ mod tests {
     use crate::domain::agent::Epoch;
     use crate::domain::canonical::canonicalize_object;
     use crate::domain::credential::CredentialKind;
+    use crate::domain::event::facts::TrustFacts;
     use crate::domain::event::facts::{OrgFacts, PartnerFacts};
     use crate::domain::event::kind::EventKind;
     use crate::domain::event::logged::MAX_DETAIL_BYTES;
@@ -440,7 +444,13 @@ mod tests {
             ..CredentialFacts::of_secret(agent(), credential(1))
         };
         let key = with(CredentialKind::PublicKey);
-        let federated = with(CredentialKind::Federated);
+        let federated = CredentialFacts {
+            trusts: Some(TrustFacts {
+                partner_id: "p".to_owned(),
+                subject: "repo:acme/*".to_owned(),
+            }),
+            ..with(CredentialKind::Federated)
+        };
         vec![
             (
                 Event::CredentialCreated(key),
@@ -449,7 +459,7 @@ mod tests {
             (Event::CredentialRotated(facts.clone()), told.clone()),
             (
                 Event::CredentialEnded(federated),
-                json!({ "kind": "federated" }),
+                json!({ "kind": "federated", "partnerId": "p", "subject": "repo:acme/*" }),
             ),
             (Event::CredentialRehashed(facts.clone()), told.clone()),
             (Event::CredentialExpiring(facts), told),

@@ -6,6 +6,7 @@ use crate::domain::credential::CredentialKind;
 use crate::domain::grant::Grant;
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::org::OrgId;
+use crate::domain::partner::federation::Federation;
 use crate::domain::time::Timestamp;
 
 use super::changes::Changes;
@@ -47,6 +48,26 @@ pub struct CredentialFacts {
     pub expires_at: Option<Timestamp>,
     /// The other credentials of the agent that end, and when.
     pub ends: Vec<(CredentialId, Timestamp)>,
+    /// Whose tokens prove it, if a partner's do.
+    pub trusts: Option<TrustFacts>,
+}
+
+/// Whose tokens prove a federated credential, in an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustFacts {
+    /// The partner.
+    pub partner_id: String,
+    /// Their `sub`, or how it begins.
+    pub subject: String,
+}
+
+impl From<&Federation> for TrustFacts {
+    fn from(federation: &Federation) -> Self {
+        Self {
+            partner_id: federation.partner_id.to_string(),
+            subject: federation.subject.as_str().to_owned(),
+        }
+    }
 }
 
 impl CredentialFacts {
@@ -58,6 +79,7 @@ impl CredentialFacts {
             kind: CredentialKind::Secret,
             expires_at: None,
             ends: vec![],
+            trusts: None,
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::domain::time::{Month, Timestamp};
 use crate::domain::usage::Day;
 use crate::store::error::StoreError;
 use crate::store::row;
-use crate::store::usage::{AgentUsage, ExpiringAgent, ExpiringCredential, QuotaUse, ReadUsage};
+use crate::store::usage::{
+    AgentUsage, ExpiringAgent, ExpiringColumns, ExpiringCredential, QuotaUse, ReadUsage,
+};
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -164,7 +166,7 @@ async fn expiring_credentials(
     days: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<ExpiringCredential>> {
-    let sql = "select c.agent_id, c.credential_id, c.expires_at, c.kind
+    let sql = "select c.agent_id, c.credential_id, c.expires_at, c.kind, c.partner_id, c.federation
                from credential c
                join agent a on a.agent_id = c.agent_id and a.status <> 'decommissioned'
                where c.expires_at > ?1 and c.expires_at <= ?2
@@ -174,7 +176,7 @@ async fn expiring_credentials(
                        and n.expires_at = c.expires_at)
                order by c.expires_at, c.credential_id
                limit ?4";
-    let rows: Vec<(String, Uuid, i64, Option<String>)> = sqlx::query_as(sql)
+    let rows: Vec<ExpiringColumns> = sqlx::query_as(sql)
         .bind(after.0)
         .bind(until.0)
         .bind(days)

@@ -3,7 +3,7 @@
 use crate::domain::agent::LiveTokens;
 use crate::domain::credential::{Credential, CredentialKind, CredentialLabel, SecretHash};
 use crate::domain::event::Event;
-use crate::domain::event::facts::CredentialFacts;
+use crate::domain::event::facts::{CredentialFacts, TrustFacts};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Timestamp;
 
@@ -103,9 +103,9 @@ impl CredentialChange {
                 tokens,
             } => {
                 let ended = match previous {
-                    Previous::Credential(kind, expires_at) => {
+                    Previous::Credential(kind, expires_at, trusts) => {
                         let facts = old_facts(agent_id, *credential_id, kind, expires_at);
-                        Some(Event::CredentialEnded(facts))
+                        Some(Event::CredentialEnded(CredentialFacts { trusts, ..facts }))
                     }
                     // It had ended before.
                     _ => None,
@@ -120,7 +120,7 @@ impl CredentialChange {
                 ..
             } => {
                 let expires_at = match previous {
-                    Previous::Credential(_, expires_at) => expires_at,
+                    Previous::Credential(_, expires_at, _) => expires_at,
                     _ => None,
                 };
                 let secret = CredentialKind::Secret;
@@ -136,6 +136,7 @@ fn new_facts(credential: &Credential, ends: Vec<(CredentialId, Timestamp)>) -> C
         expires_at: credential.expires_at,
         ends,
         kind: credential.kind(),
+        trusts: credential.federation.as_deref().map(TrustFacts::from),
         ..CredentialFacts::of_secret(credential.agent_id.clone(), credential.credential_id)
     }
 }

@@ -40,7 +40,7 @@ pub use org::OrgChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::{Kill, transition};
 pub(crate) use partner::PartnerChange;
-pub(in crate::store) use previous::{Effect, Previous, effect};
+pub(in crate::store) use previous::{Effect, EndedColumns, Previous, effect};
 pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
 pub use token::TokenChange;

@@ -9,8 +9,10 @@ use crate::domain::agent::LiveTokens;
 use crate::domain::credential::{Credential, CredentialKind, CredentialLabel, SecretHash};
 use crate::domain::id::{AgentId, CredentialId};
 use crate::domain::time::Timestamp;
-use crate::store::credential::{kind_column, kind_of_row};
-use crate::store::write::{CredentialChange, Effect, Kill, Outcome, Previous, effect};
+use crate::store::credential::kind_column;
+use crate::store::write::{
+    CredentialChange, Effect, EndedColumns, Kill, Outcome, Previous, effect,
+};
 
 use super::super::errors::broken;
 use super::agent::kill_agent;
@@ -79,14 +81,14 @@ enum End {
     Missing,
     /// It had ended before.
     Before,
-    /// It was ended now. It was of this kind, and was to expire at this time, if at all.
-    Now(CredentialKind, Option<Timestamp>),
+    /// It was ended now, and was this before.
+    Now(Previous),
 }
 
 impl End {
     fn previous(self) -> Previous {
         match self {
-            Self::Now(kind, expires_at) => Previous::Credential(kind, expires_at),
+            Self::Now(previous) => previous,
             Self::Missing | Self::Before => Previous::Nothing,
         }
     }
@@ -160,13 +162,14 @@ async fn end_credential(
     if status_of(conn, agent_id).await?.is_none() {
         return Ok(End::Missing);
     }
-    let sql = "select expires_at, kind from credential where agent_id = $1 and credential_id = $2";
-    let held: Option<(Option<i64>, Option<String>)> = sqlx::query_as(sql)
+    let sql = "select expires_at, kind, partner_id, federation from credential
+               where agent_id = $1 and credential_id = $2";
+    let held: Option<EndedColumns> = sqlx::query_as(sql)
         .bind(agent_id.as_str())
         .bind(credential_id.0)
         .fetch_optional(&mut *conn)
         .await?;
-    let Some((expires_at, kind)) = held else {
+    let Some(held) = held else {
         let sql = "select exists (select from ended_credential where agent_id = $1 and credential_id = $2)";
         let has_ended: bool = sqlx::query_scalar(sql)
             .bind(agent_id.as_str())
@@ -175,7 +178,7 @@ async fn end_credential(
             .await?;
         return Ok(if has_ended { End::Before } else { End::Missing });
     };
-    if expires_at.is_some_and(|end| end <= at.0) {
+    if held.0.is_some_and(|end| end <= at.0) {
         return Ok(End::Before);
     }
     let sql = "update credential set expires_at = $3, ends_by = $4 where agent_id = $1 and credential_id = $2";
@@ -187,8 +190,7 @@ async fn end_credential(
         .execute(&mut *conn)
         .await?;
     move_ended(conn, at, agent_id).await?;
-    let kind = kind_of_row(kind.as_deref()).map_err(broken)?;
-    Ok(End::Now(kind, expires_at.map(Timestamp)))
+    Previous::of_ended(held).map(End::Now).map_err(broken)
 }
 
 /// Why this credential is not given: its agent gets none any more, or its partner is gone. The rows of
@@ -286,7 +288,7 @@ async fn rehash_credential(
     Ok(match changed {
         Some(expires_at) => {
             let expires_at = expires_at.map(Timestamp);
-            let expiry = Previous::Credential(CredentialKind::Secret, expires_at);
+            let expiry = Previous::Credential(CredentialKind::Secret, expires_at, None);
             (Outcome::Applied, expiry)
         }
         None => effect(Outcome::NotFound),
