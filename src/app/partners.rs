@@ -15,12 +15,13 @@ use super::open::Opened;
 
 impl Opened {
     /// The operations on partners.
-    pub fn partners(&self) -> Partners {
+    pub fn partners(&self, config: &Config) -> Partners {
         Partners::new(
             Arc::clone(&self.store),
             Arc::clone(&self.records),
             Arc::clone(&self.clock),
             Arc::clone(&self.entropy),
+            &config.token.issuer,
         )
     }
 }

@@ -269,7 +269,7 @@ pub fn compose(
         idempotency: Arc::clone(idempotency),
         scopes: opened.scopes(config),
         orgs: opened.orgs(),
-        partners: opened.partners(),
+        partners: opened.partners(config),
         audit: opened.audit(),
         clock: Arc::clone(clock),
         cursors: Arc::clone(cursors),

@@ -100,7 +100,7 @@ pub(super) async fn run(
         PartnerCommand::Create(_) => open_or_create(config).await?,
         _ => open(config).await?,
     };
-    let (partners, act) = (opened.partners(), opened.operator());
+    let (partners, act) = (opened.partners(config), opened.operator());
     match command {
         PartnerCommand::List { org } => list(&partners, org.as_ref(), out).await,
         PartnerCommand::Show { id } => print(partners.show(id, None).await?, out),
@@ -163,7 +163,7 @@ async fn test(
     let token = std::fs::read_to_string(file);
     let token =
         token.map_err(|error| CommandFailure::Failed(format!("{}: {error}", file.display())))?;
-    let partner = opened.partners().show(id, None).await?;
+    let partner = opened.partners(config).show(id, None).await?;
     let assertions = opened.assertions(config)?;
     for turn in 0..=FETCH_TURNS {
         let tokens = assertions.partners();

@@ -76,6 +76,9 @@ fn a_partner_has_keys_from_a_file_or_an_address() {
         "https://ci.example",
     ];
     home.run(&create).refused(1, "jwks");
+    let own = ["--set", "token.issuer=https://CI.example/", "--jwks", &file];
+    home.run(&[&create[..], &own].concat())
+        .refused(1, "the issuer of this server");
     let with_file = [&create[..], &["--jwks", &file]].concat();
     let made = home.json(&with_file);
     assert_eq!(made["jwks"]["keys"][0]["alg"], "EdDSA");

@@ -34,6 +34,16 @@ impl PartnerIssuer {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the same URL, in whatever way each of them is written: with capitals in the host,
+    /// with the default port, or with slashes at the end.
+    pub fn is_same_url(&self, other: &str) -> bool {
+        let plain = |text: &str| {
+            let url = Url::parse(text).ok()?;
+            Some(url.as_str().trim_end_matches('/').to_owned())
+        };
+        plain(&self.0).is_some_and(|own| Some(own) == plain(other))
+    }
 }
 
 /// Where a partner publishes its keys (RFC 7517 §5).
@@ -108,6 +118,26 @@ impl KeySource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_url_may_be_written_in_several_ways() {
+        let own = "https://as.example/tenant";
+        for (text, is_same) in [
+            ("https://as.example/tenant", true),
+            ("https://AS.example/tenant/", true),
+            ("https://as.example:443/tenant", true),
+            ("https://as.example/a/../tenant", true),
+            ("https://as.example/Tenant", false),
+            ("https://as.example:8443/tenant", false),
+            ("https://as.example", false),
+            ("https://as.example.evil.example/tenant", false),
+        ] {
+            let issuer = PartnerIssuer::parse(text).unwrap();
+            assert_eq!(issuer.is_same_url(own), is_same, "{text}");
+        }
+        let issuer = PartnerIssuer::parse("https://localhost").unwrap();
+        assert!(!issuer.is_same_url("http://localhost") && !issuer.is_same_url("no url"));
+    }
 
     #[test]
     fn issuers_and_addresses_are_https_urls() {

@@ -10,7 +10,7 @@ use crate::domain::partner::draft::PartnerDraft;
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::PartnerKeySet;
 use crate::domain::partner::terms::{PartnerId, PartnerStatus};
-use crate::domain::rejection::{Rejection, RejectionCode};
+use crate::domain::rejection::{FieldError, Rejection, RejectionCode};
 use crate::entropy::{Entropy, uuid_v7};
 use crate::service;
 use crate::service::tokens::Caller;
@@ -23,6 +23,9 @@ use super::client_keys::NewKeys;
 use super::error::ManageError;
 use super::keeping::Keep;
 use super::request::ChangeRequest;
+
+/// What is said of the issuer of this server. Its tokens prove nobody.
+const OWN_ISSUER: &str = "is the issuer of this server, whose tokens prove nobody";
 
 /// Some partners of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,21 +51,24 @@ pub struct Partners {
     pub(super) records: Arc<dyn Records>,
     pub(super) clock: Arc<StoreClock>,
     entropy: Arc<dyn Entropy>,
+    issuer: Box<str>,
 }
 
 impl Partners {
-    /// The operations on the partners of this store.
+    /// The operations on the partners of this store. `issuer` is that of this server.
     pub fn new(
         store: Arc<dyn Store>,
         records: Arc<dyn Records>,
         clock: Arc<StoreClock>,
         entropy: Arc<dyn Entropy>,
+        issuer: &str,
     ) -> Self {
         Self {
             store,
             records,
             clock,
             entropy,
+            issuer: issuer.into(),
         }
     }
 
@@ -106,7 +112,11 @@ impl Partners {
     ) -> Result<Partner, ManageError> {
         let request = request.into();
         let preset = draft.preset;
-        let completed = draft.complete();
+        let completed = draft.complete().and_then(|made| {
+            let own = made.0.is_same_url(&self.issuer);
+            let error = || vec![FieldError::new("/issuer", OWN_ISSUER)];
+            if own { Err(error()) } else { Ok(made) }
+        });
         let org_id = self.org_of(chosen, request.caller).await?;
         let (org_id, issuer, terms) = match (org_id, completed) {
             (Ok(org_id), Ok((issuer, terms))) => (org_id, issuer, terms),

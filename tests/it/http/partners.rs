@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::on_both;
 use crate::harness::answer::Answer;
-use crate::harness::app::{AGENTS, TestApp, bearer};
+use crate::harness::app::{AGENTS, ISSUER, TestApp, bearer};
 
 on_both! {
     a_partner_is_made_shown_listed_and_changed,
     a_preset_fills_what_a_request_leaves_out,
     every_fault_of_a_partner_is_told_at_once,
+    the_issuer_of_this_server_is_no_partner,
     keys_that_are_handed_in_are_public_ones,
     an_issuer_is_registered_once_in_an_organization,
     a_partner_is_suspended_reactivated_and_deleted,
@@ -298,6 +299,27 @@ async fn every_fault_of_a_partner_is_told_at_once(app: &TestApp<'_>) {
         let refused = send(app, &admin, &line, &patch).await;
         assert_eq!(fields(&refused), [field], "{patch}");
     }
+}
+
+async fn the_issuer_of_this_server_is_no_partner(app: &TestApp<'_>) {
+    let admin = admin(app).await;
+    for issuer in [
+        ISSUER,
+        "https://auth.sealwright.test/",
+        "https://AUTH.Sealwright.test",
+        "https://auth.sealwright.test:443",
+    ] {
+        for line in ["POST /api/v1/partners", "POST /api/v1/partners?dryRun=true"] {
+            let refused = send(app, &admin, line, &cluster_of(issuer)).await;
+            assert_eq!(fields(&refused), ["/issuer"], "{issuer}");
+        }
+    }
+    make(
+        app,
+        &admin,
+        &cluster_of("https://auth.sealwright.test/realm"),
+    )
+    .await;
 }
 
 async fn keys_that_are_handed_in_are_public_ones(app: &TestApp<'_>) {
