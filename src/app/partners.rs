@@ -22,6 +22,7 @@ impl Opened {
             Arc::clone(&self.clock),
             Arc::clone(&self.entropy),
             &config.token.issuer,
+            config.limits.partners_per_org,
         )
     }
 }

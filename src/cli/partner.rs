@@ -167,7 +167,7 @@ async fn test(
     let assertions = opened.assertions(config)?;
     for turn in 0..=FETCH_TURNS {
         let tokens = assertions.partners();
-        let found = tokens.examine(&partner, &agent_id, token.trim(), |_| true);
+        let found = tokens.examine(&partner, &agent_id, token.trim(), None);
         let found = ExaminedTokenJson::from(found.await?);
         if found.failed_check == Some("keys") && turn < FETCH_TURNS {
             tokio::time::sleep(FETCH_TURN).await;

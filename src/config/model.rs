@@ -158,6 +158,8 @@ pub struct LimitsConfig {
     pub held_polls: usize,
     /// How many secrets of one agent may be live at once.
     pub credentials_per_agent: i64,
+    /// How many partners one organization may have.
+    pub partners_per_org: i64,
     /// Which scopes a secret does not open.
     pub secretless_scopes: Vec<ScopePattern>,
 }

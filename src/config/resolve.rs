@@ -206,6 +206,7 @@ impl Config {
                 listed_tokens: 0,
                 held_polls: 0,
                 credentials_per_agent: 0,
+                partners_per_org: 0,
                 secretless_scopes: vec![],
             },
             outbound: OutboundConfig::default(),

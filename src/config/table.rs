@@ -105,6 +105,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("limits.listed_tokens", |c, w| set(&mut c.limits.listed_tokens, number(w, 0..=10_000_000, "0 to 10000000 tokens")), |c| json!(c.limits.listed_tokens)),
     key("limits.held_polls", |c, w| set(&mut c.limits.held_polls, number(w, 0..=1_000_000, "0 to 1000000 requests")), |c| json!(c.limits.held_polls)),
     key("limits.credentials_per_agent", |c, w| set(&mut c.limits.credentials_per_agent, number(w, 1..=10, "1 to 10 secrets")), |c| json!(c.limits.credentials_per_agent)),
+    key("limits.partners_per_org", |c, w| set(&mut c.limits.partners_per_org, number(w, 1..=10_000, "1 to 10000 partners")), |c| json!(c.limits.partners_per_org)),
     key("limits.secretless_scopes", |c, w| set(&mut c.limits.secretless_scopes, list(w).into_iter().map(ScopePattern::parse).collect()), |c| json!(c.limits.secretless_scopes.iter().map(ScopePattern::as_str).collect::<Vec<_>>())),
     key("outbound.allow", |c, w| set(&mut c.outbound.allow, list(w).into_iter().map(HostPort::parse).collect::<Result<_, _>>()), |c| json!(c.outbound.allow.iter().map(ToString::to_string).collect::<Vec<_>>())),
     key("outbound.ca_cert", |c, w| set(&mut c.outbound.ca_cert, optional(w, |path| Ok(path.into()))), |c| json!(c.outbound.ca_cert)),

@@ -105,6 +105,8 @@ pub enum RejectionCode {
     PartnerNotFound,
     /// A partner of the organization has this issuer already.
     PartnerExists,
+    /// The organization would have more partners than the configuration allows.
+    TooManyPartners,
     /// Agents hold live credentials of the partner.
     PartnerInUse,
     /// Other requests changed the partner again and again meanwhile.
@@ -129,7 +131,7 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// Every code.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::ValidationError,
         Self::IdempotencyKeyReused,
         Self::IdempotencyInProgress,
@@ -151,6 +153,7 @@ impl RejectionCode {
         Self::OrgKeptChanging,
         Self::PartnerNotFound,
         Self::PartnerExists,
+        Self::TooManyPartners,
         Self::PartnerInUse,
         Self::PartnerKeptChanging,
         Self::EventNotFound,
@@ -188,6 +191,7 @@ impl RejectionCode {
             Self::OrgKeptChanging => ("ORG_KEPT_CHANGING", Class::Conflict, "the organization, or its agents, kept changing under this update: try again"),
             Self::PartnerNotFound => ("PARTNER_NOT_FOUND", Class::NotFound, "no partner has this id"),
             Self::PartnerExists => ("PARTNER_EXISTS", Class::Conflict, "a partner of the organization has this issuer already"),
+            Self::TooManyPartners => ("TOO_MANY_PARTNERS", Class::Conflict, "the organization has as many partners as it may have (limits.partners_per_org)"),
             Self::PartnerInUse => ("PARTNER_IN_USE", Class::Conflict, "agents hold live credentials of the partner"),
             Self::PartnerKeptChanging => ("PARTNER_KEPT_CHANGING", Class::Conflict, "the partner kept changing under this update: try again"),
             Self::EventNotFound => ("EVENT_NOT_FOUND", Class::NotFound, "no event has this id, or it is not kept any more"),

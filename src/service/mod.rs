@@ -14,6 +14,7 @@ pub(crate) mod clock;
 pub(crate) mod codes;
 pub(crate) mod doctor;
 mod error;
+mod fetch_slots;
 pub(crate) mod finding;
 pub(crate) mod generation;
 pub(crate) mod introspection;

@@ -7,9 +7,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
-use tokio::sync::Semaphore;
 
 use crate::clock::{Clock as _, StoreClock};
+use crate::domain::org::OrgId;
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::KeySource;
 use crate::domain::partner::terms::PartnerId;
@@ -18,6 +18,7 @@ use crate::keys::client_key::{ClientKey, ClientKeySet};
 use crate::outbound::fetch::Fetcher;
 use crate::telemetry::{error_chain, metrics};
 
+use super::fetch_slots::FetchSlots;
 use super::partner_keys::{PartnerKeysFault, published_keys};
 
 /// How many milliseconds lie between two fetches for one partner, whatever tokens arrive.
@@ -31,9 +32,6 @@ const FETCH_OVER: i64 = 10_000;
 
 /// How many milliseconds keys serve past their time while they cannot be fetched again.
 const STALE_TIME: i64 = 3_600_000;
-
-/// How many fetches run at once.
-const MAX_FETCHES: usize = 16;
 
 /// How many partners' keys are held.
 const MAX_PARTNERS: usize = 10_000;
@@ -94,7 +92,7 @@ pub struct PartnerKeyCache {
     fetcher: Fetcher,
     clock: Arc<StoreClock>,
     held: Cache<PartnerId, Arc<Mutex<HeldKeys>>>,
-    fetches: Semaphore,
+    fetches: Arc<FetchSlots>,
 }
 
 impl PartnerKeyCache {
@@ -104,7 +102,7 @@ impl PartnerKeyCache {
             fetcher,
             clock,
             held: Cache::new(MAX_PARTNERS),
-            fetches: Semaphore::new(MAX_FETCHES),
+            fetches: Arc::default(),
         }
     }
 
@@ -139,8 +137,9 @@ impl PartnerKeyCache {
         if fetch {
             (held.asked_at, held.is_fetching) = (Some(now), true);
             let (cache, slot) = (Arc::clone(self), Arc::clone(&slot));
-            let (uri, partner) = (held.uri.clone(), (partner.partner_id, partner.version));
-            tokio::spawn(async move { cache.fetch(&slot, &uri, partner).await });
+            let (uri, org_id) = (held.uri.clone(), partner.org_id.clone());
+            let partner = (partner.partner_id, partner.version);
+            tokio::spawn(async move { cache.fetch(&slot, &uri, &org_id, partner).await });
         }
         found
     }
@@ -149,11 +148,12 @@ impl PartnerKeyCache {
         &self,
         slot: &Mutex<HeldKeys>,
         uri: &str,
+        org_id: &OrgId,
         (partner_id, version): (PartnerId, i64),
     ) {
-        let fetched = match self.fetches.try_acquire() {
-            Ok(_permit) => published_keys(&self.fetcher, uri).await,
-            Err(_) => Err(PartnerKeysFault::Busy),
+        let fetched = match self.fetches.take(org_id) {
+            Some(_slot) => published_keys(&self.fetcher, uri).await,
+            None => Err(PartnerKeysFault::Busy),
         };
         metrics::partner_keys_fetched(fetched.is_ok());
         let mut held = lock(slot);

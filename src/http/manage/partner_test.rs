@@ -45,9 +45,9 @@ pub(super) async fn test_partner(
     let (partner_id, own) = (partner.known()?, call.caller.limited_to());
     let partner = state.partners.show(partner_id, own).await?;
     let tokens = state.authenticator.assertions().partners();
-    let reaches = |org_id: &_| call.caller.reaches(org_id);
+    let caller = Some(&call.caller);
     let examined = tokens
-        .examine(&partner, &body.agent_id, &body.assertion, reaches)
+        .examine(&partner, &body.agent_id, &body.assertion, caller)
         .await?;
     Ok(Reply::ok(examined.into()))
 }

@@ -8,9 +8,16 @@ use crate::domain::partner::terms::PartnerStatus;
 use crate::domain::time::Timestamp;
 use crate::keys::assertion::{Assertion, FailedCheck};
 use crate::service::error::Error;
+use crate::service::tokens::Caller;
 use crate::store::{AgentRecord, Freshness};
 
 use super::partner_token::{Judgement, PartnerTokens, serves};
+
+/// The check that fails while the keys are not known.
+const KEYS: FailedCheck = "keys";
+
+/// What an admin of one organization is told of it, whatever the reason is.
+const UNKNOWN_KEYS: &str = "the keys of the partner are not known: ask again in a moment, and then whoever runs this server, whose log says why";
 
 /// What was found out about a partner's token, for an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +31,28 @@ pub struct ExaminedToken {
 }
 
 impl PartnerTokens {
-    /// What the token would open for this agent, if whoever asks reaches its organization. Issues
-    /// nothing.
+    /// What the token would open for this agent, if whoever asks reaches its organization; without a
+    /// caller it is an operator. Issues nothing. An admin of one organization chooses where its partners'
+    /// keys are, and would learn of every name and address there what this machine sees of it: so only
+    /// an operator, and an admin who reaches all, is told why keys were not fetched.
     pub async fn examine(
         &self,
         partner: &Partner,
         agent_id: &AgentId,
         token: &str,
-        reaches: impl Fn(&OrgId) -> bool,
+        caller: Option<&Caller>,
     ) -> Result<ExaminedToken, Error> {
         let record = self.store.agent(agent_id, Freshness::Fresh).await?;
+        let reaches = |org_id: &OrgId| caller.is_none_or(|caller| caller.reaches(org_id));
         let found = record.filter(|record| reaches(&record.agent.org_id));
-        Ok(match found {
+        let mut examined = match found {
             Some(record) => self.examine_for(partner, &record, token, self.keys.now()),
             None => refused("agent", None),
-        })
+        };
+        if examined.failed == Some(KEYS) && caller.and_then(Caller::limited_to).is_some() {
+            examined.why = Some(UNKNOWN_KEYS.to_owned());
+        }
+        Ok(examined)
     }
 
     fn examine_for(
@@ -69,7 +83,7 @@ impl PartnerTokens {
                     || "they are being fetched: ask again in a moment".to_owned(),
                     |why| why.to_string(),
                 );
-                refused("keys", Some(why))
+                refused(KEYS, Some(why))
             }
         }
     }

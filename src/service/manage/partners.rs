@@ -52,16 +52,20 @@ pub struct Partners {
     pub(super) clock: Arc<StoreClock>,
     entropy: Arc<dyn Entropy>,
     issuer: Box<str>,
+    /// How many partners one organization may have.
+    most: i64,
 }
 
 impl Partners {
-    /// The operations on the partners of this store. `issuer` is that of this server.
+    /// The operations on the partners of this store. `issuer` is that of this server, and `most` how
+    /// many partners one organization may have.
     pub fn new(
         store: Arc<dyn Store>,
         records: Arc<dyn Records>,
         clock: Arc<StoreClock>,
         entropy: Arc<dyn Entropy>,
         issuer: &str,
+        most: i64,
     ) -> Self {
         Self {
             store,
@@ -69,6 +73,7 @@ impl Partners {
             clock,
             entropy,
             issuer: issuer.into(),
+            most,
         }
     }
 
@@ -149,19 +154,31 @@ impl Partners {
             updated_at: now,
         };
         if request.is_dry_run() {
+            self.demand_room(&partner.org_id).await?;
             return Ok(partner);
         }
-        let change = PartnerChange::Create(Box::new(partner.clone()));
+        let change = PartnerChange::Create(Box::new(partner.clone()), self.most);
         for _ in 0..MAX_CONFLICTS {
             let write = self.write(change.clone(), &request).await?;
             match self.commit(keep.keeping(write, &partner)?).await? {
                 Outcome::Applied => return Ok(partner),
                 Outcome::CallerChanged => {}
+                Outcome::TooMany => return Err(RejectionCode::TooManyPartners.into()),
                 Outcome::Answered => return Err(RejectionCode::IdempotencyInProgress.into()),
                 _ => return Err(RejectionCode::PartnerExists.into()),
             }
         }
         Err(RejectionCode::PartnerKeptChanging.into())
+    }
+
+    /// Rejects one more partner of this organization if it has as many as it may have. The commit counts
+    /// anew.
+    async fn demand_room(&self, org_id: &OrgId) -> Result<(), ManageError> {
+        let partners = self.records.partners(Some(org_id), None, self.most).await?;
+        if i64::try_from(partners.len()).is_ok_and(|number| number < self.most) {
+            return Ok(());
+        }
+        Err(RejectionCode::TooManyPartners.into())
     }
 
     /// The partner, if it exists for a reader who is limited to the organization `own`.

@@ -16,8 +16,9 @@ use crate::domain::partner::terms::{PartnerAlgorithms, PartnerAudiences, Partner
 /// `Applied`. `before` is the partner as it was when the change was decided.
 #[derive(Debug, Clone)]
 pub enum PartnerChange {
-    /// A new partner. `Conflict` if its organization has one with this issuer.
-    Create(Box<Partner>),
+    /// A new partner. `Conflict` if its organization has one with this issuer; `TooMany` if it would
+    /// have more than so many.
+    Create(Box<Partner>, i64),
     /// Other terms; raises the version. `TargetChanged` if the version is no longer that of `before`,
     /// or the partner is gone.
     Update {
@@ -41,7 +42,7 @@ impl PartnerChange {
     /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {
-            Self::Create(partner) => {
+            Self::Create(partner, _) => {
                 let members = members(&partner.terms).into_iter();
                 let made = members.fold(Changes::default(), |all, (name, value)| {
                     all.with(name, Value::Null, value)

@@ -13,6 +13,7 @@ on_both! {
     the_issuer_of_this_server_is_no_partner,
     keys_that_are_handed_in_are_public_ones,
     an_issuer_is_registered_once_in_an_organization,
+    an_organization_has_so_many_partners_and_no_more,
     a_partner_is_suspended_reactivated_and_deleted,
     a_dry_run_of_a_partner_changes_nothing,
     a_partner_is_changed_in_the_version_that_was_demanded,
@@ -366,6 +367,31 @@ async fn an_issuer_is_registered_once_in_an_organization(app: &TestApp<'_>) {
     let again = make(app, &admin, &there).await;
     assert_eq!(again.text("orgId"), "acme");
     assert_ne!(again.text("partnerId"), own.text("partnerId"));
+}
+
+async fn an_organization_has_so_many_partners_and_no_more(app: &TestApp<'_>) {
+    let admin = admin(app).await;
+    let chief = chief_of(app, &admin, "acme").await;
+    let app = &app.beside_with(&[("limits.partners_per_org", "2")]).await;
+    let create = async |issuer: &str| {
+        let body = cluster_of(issuer);
+        send(app, &chief, "POST /api/v1/partners", &body).await
+    };
+    let first = create("https://a.example").await;
+    // Of those that come at once, one finds a place.
+    let (b, c) = tokio::join!(create("https://b.example"), create("https://c.example"));
+    let mut statuses = [first.status, b.status, c.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 201, 409], "{b:?} {c:?}");
+    for line in ["POST /api/v1/partners", "POST /api/v1/partners?dryRun=true"] {
+        let full = send(app, &chief, line, &cluster_of("https://d.example")).await;
+        full.is_management_error(409, "TOO_MANY_PARTNERS");
+    }
+    // Others have places of their own, and whoever deletes one has one more.
+    make(app, &admin, &cluster()).await;
+    let line = format!("DELETE {PARTNERS}/{}", first.text("partnerId"));
+    assert_eq!(send(app, &chief, &line, &Value::Null).await.status, 204);
+    assert_eq!(create("https://d.example").await.status, 201);
 }
 
 async fn a_partner_is_suspended_reactivated_and_deleted(app: &TestApp<'_>) {

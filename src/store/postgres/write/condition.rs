@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use sqlx::postgres::PgConnection;
 
 use crate::store::write::{
-    Change, OrgSeen, Outcome, RowLock, Write, failed, failed_orgs, org_conditions, row_locks,
-    suspended_partners,
+    Change, OrgSeen, Outcome, PartnerChange, RowLock, Write, failed, failed_orgs, org_conditions,
+    row_locks, suspended_partners,
 };
 
 /// The outcome of a write if one of its conditions fails. If all are met, the rows stay locked
@@ -36,7 +36,7 @@ pub(super) async fn failure(
     for org_id in org_conditions(&write.conditions) {
         // One that is changed too is locked for that at once.
         let sql = match write.change {
-            Change::Org(_) => {
+            Change::Org(_) | Change::Partner(PartnerChange::Create(..)) => {
                 "select version, epoch, status = 'active' from org where org_id = $1 for no key update"
             }
             _ => "select version, epoch, status = 'active' from org where org_id = $1 for share",

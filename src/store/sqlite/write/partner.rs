@@ -17,14 +17,26 @@ pub(super) async fn apply(
     change: &PartnerChange,
 ) -> sqlx::Result<Outcome> {
     match change {
-        PartnerChange::Create(partner) => create_partner(conn, partner).await,
+        PartnerChange::Create(partner, most) => create_partner(conn, partner, *most).await,
         PartnerChange::Update { before, terms } => update_partner(conn, at, before, terms).await,
         PartnerChange::SetStatus { before, status } => set_status(conn, at, before, *status).await,
         PartnerChange::Delete(before) => delete_partner(conn, at, before).await,
     }
 }
 
-async fn create_partner(conn: &mut SqliteConnection, partner: &Partner) -> sqlx::Result<Outcome> {
+async fn create_partner(
+    conn: &mut SqliteConnection,
+    partner: &Partner,
+    most: i64,
+) -> sqlx::Result<Outcome> {
+    let sql = "select count(*) from partner where org_id = ?1";
+    let others: i64 = sqlx::query_scalar(sql)
+        .bind(partner.org_id.as_str())
+        .fetch_one(&mut *conn)
+        .await?;
+    if others >= most {
+        return Ok(Outcome::TooMany);
+    }
     let columns = PartnerTermsColumns::of(&partner.terms);
     let sql = "insert into partner (partner_id, org_id, name, issuer, jwks_uri, jwks, thumbprints, audiences,
                                     required_claims, algorithms, max_age, preset, status, version, created_at, updated_at)
