@@ -38,6 +38,9 @@ const MAX_JTI_BYTES: usize = 255;
 /// clients and keys exist.
 const TRIED_KEYS: usize = 2;
 
+/// The `typ` of a client's own assertion: what common libraries write, and what rfc7523bis recommends.
+const CLIENT_TYPES: [&str; 2] = ["jwt", "client-authentication+jwt"];
+
 /// A check of an assertion that failed, as the reasons of refusals name it.
 pub(crate) type FailedCheck = &'static str;
 
@@ -122,7 +125,7 @@ impl Assertion {
         let demand = |holds: bool, check| if holds { Ok(()) } else { Err(check) };
         demand(self.has_plain_header(), "header")?;
         demand(self.algorithm().is_some(), "algorithm")?;
-        demand(self.has_fitting_type(), "type")?;
+        demand(self.has_type_of(&CLIENT_TYPES), "type")?;
         let subject = self.subject().ok_or("subject")?;
         demand(self.claim("iss") == Some(subject), "issuer")?;
         demand(expected.client_id.is_none_or(|id| id == subject), "subject")?;
@@ -205,15 +208,15 @@ impl Assertion {
         ClientAlgorithm::parse(self.header.get("alg")?.as_str()?)
     }
 
-    /// What common libraries write, and what rfc7523bis recommends, without regard to letter case
-    /// and with or without `application/` (RFC 7515 §4.1.9).
-    fn has_fitting_type(&self) -> bool {
+    /// Whether `typ` is one of these, without regard to letter case and with or without `application/`
+    /// (RFC 7515 §4.1.9), or absent. So no token of another kind passes for one (RFC 8725 §3.11).
+    fn has_type_of(&self, known: &[&str]) -> bool {
         match self.header.get("typ") {
             None => true,
             Some(Value::String(typ)) => {
                 let typ = typ.to_ascii_lowercase();
                 let typ = typ.strip_prefix("application/").unwrap_or(&typ);
-                matches!(typ, "jwt" | "client-authentication+jwt")
+                known.contains(&typ)
             }
             Some(_) => false,
         }

@@ -36,6 +36,16 @@ const STALE_TIME: i64 = 3_600_000;
 /// How many partners' keys are held.
 const MAX_PARTNERS: usize = 10_000;
 
+/// Which keys may have signed a token that names one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Candidates {
+    /// The key of this name, and those without a name: the name may be the signer's own for one of
+    /// them.
+    Possible,
+    /// The key of this name alone.
+    Named,
+}
+
 /// What is known of a partner's keys.
 pub(crate) enum FoundKeys {
     /// These, among which the wanted key is if the partner has it.
@@ -64,7 +74,7 @@ struct HeldKeys {
 
 impl HeldKeys {
     /// What is known at `now` for a token that names this key, and whether to fetch first.
-    fn find(&self, kid: Option<&str>, now: i64) -> (FoundKeys, bool) {
+    fn find(&self, kid: Option<&str>, candidates: Candidates, now: i64) -> (FoundKeys, bool) {
         let asked = |since: i64| {
             let passed = |at: i64| now.saturating_sub(at) < since;
             self.asked_at.is_some_and(passed)
@@ -75,8 +85,11 @@ impl HeldKeys {
             let fetch = !is_fetching && !asked(FIRST_FETCH_INTERVAL);
             return (FoundKeys::Later(self.fault.clone()), fetch);
         };
-        let is_named = |key: &ClientKey| key.kid.as_deref() == kid || Some(&*key.thumbprint) == kid;
-        let has_key = kid.is_none() || keys.iter().any(is_named);
+        let is_candidate = |key: &ClientKey| {
+            let is_named = key.kid.as_deref() == kid || Some(&*key.thumbprint) == kid;
+            is_named || (candidates == Candidates::Possible && key.kid.is_none())
+        };
+        let has_key = kid.is_none() || keys.iter().any(is_candidate);
         let wants_fetch = !has_key || self.fresh_until <= now;
         let fetch = wants_fetch && !is_fetching && !asked(FETCH_INTERVAL);
         if has_key || !(fetch || is_fetching) {
@@ -112,8 +125,23 @@ impl PartnerKeyCache {
     }
 
     /// The keys of this partner for a token that names the key `kid`, as far as they are known.
-    /// Begins a fetch if one is due.
+    /// Begins a fetch if one is due. Where keys have no names, one of them may be meant.
     pub(crate) fn find(self: &Arc<Self>, partner: &Partner, kid: Option<&str>) -> FoundKeys {
+        self.find_among(partner, kid, Candidates::Possible)
+    }
+
+    /// The same once none of them verified the token: then the key that it names is a new one, if no
+    /// key of before has this name.
+    pub(crate) fn find_named(self: &Arc<Self>, partner: &Partner, kid: Option<&str>) -> FoundKeys {
+        self.find_among(partner, kid, Candidates::Named)
+    }
+
+    fn find_among(
+        self: &Arc<Self>,
+        partner: &Partner,
+        kid: Option<&str>,
+        candidates: Candidates,
+    ) -> FoundKeys {
         let uri = match &partner.terms.keys {
             KeySource::Uri(uri) => uri.as_str(),
             KeySource::Set(set) => {
@@ -133,7 +161,7 @@ impl PartnerKeyCache {
             };
         }
         let now = self.clock.steady();
-        let (found, fetch) = held.find(kid, now);
+        let (found, fetch) = held.find(kid, candidates, now);
         if fetch {
             (held.asked_at, held.is_fetching) = (Some(now), true);
             let (cache, slot) = (Arc::clone(self), Arc::clone(&slot));
@@ -202,7 +230,16 @@ mod tests {
 
     /// What is found at `now`, and whether a fetch begins.
     fn at(held: &HeldKeys, kid: Option<&str>, now: i64) -> (&'static str, bool) {
-        match held.find(kid, now) {
+        among(held, kid, Candidates::Possible, now)
+    }
+
+    fn among(
+        held: &HeldKeys,
+        kid: Option<&str>,
+        candidates: Candidates,
+        now: i64,
+    ) -> (&'static str, bool) {
+        match held.find(kid, candidates, now) {
             (FoundKeys::Known(_), fetch) => ("known", fetch),
             (FoundKeys::Later(_), fetch) => ("later", fetch),
         }
@@ -245,6 +282,28 @@ mod tests {
         assert_eq!(at(&held, Some("a"), 30_001), ("known", false));
         held.is_fetching = false;
         assert_eq!(at(&held, Some("b"), 30_002), ("known", false));
+    }
+
+    #[test]
+    fn keys_without_names_are_fetched_for_a_name_only_after_they_failed() {
+        let key = json!({
+            "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+        });
+        let set = ClientKeySet::parse(&json!({ "keys": [key] })).unwrap();
+        let held = HeldKeys {
+            keys: Some([set.keys()[0].clone()].into()),
+            fresh_until: 600_000,
+            asked_at: Some(0),
+            ..HeldKeys::default()
+        };
+        let now = 300_000;
+        for kid in [None, Some("b"), Some(&*set.keys()[0].thumbprint)] {
+            assert_eq!(at(&held, kid, now), ("known", false), "{kid:?}");
+        }
+        let named = |kid| among(&held, kid, Candidates::Named, now);
+        assert_eq!(named(None), ("known", false));
+        assert_eq!(named(Some(&*set.keys()[0].thumbprint)), ("known", false));
+        assert_eq!(named(Some("b")), ("later", true));
     }
 
     #[test]

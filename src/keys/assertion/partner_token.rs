@@ -8,6 +8,11 @@ use crate::domain::time::Timestamp;
 
 use super::{Assertion, FailedCheck, MAX_CLIENT_SKEW};
 
+/// The `typ` of a platform's token: what platforms write, what SPIFFE allows besides,
+/// and what rfc7523bis recommends. An access token (`at+jwt`) or a logout token (`logout+jwt`) of the
+/// same issuer proves nobody.
+const PLATFORM_TYPES: [&str; 3] = ["jwt", "jose", "client-authentication+jwt"];
+
 /// What a partner's token must be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PartnerDemands<'d> {
@@ -41,6 +46,7 @@ impl Assertion {
             .algorithms
             .is_none_or(|all| all.contains(&algorithm));
         demand(fits, "algorithm")?;
+        demand(self.has_type_of(&PLATFORM_TYPES), "type")?;
         demand(self.names_one_of(demands.audiences), "audience")?;
         let now = demands.now.0;
         let latest = now.saturating_add(MAX_CLIENT_SKEW);
@@ -131,8 +137,26 @@ mod tests {
             (json!({ "alg": "RS256" }), "algorithm"),
             (json!({ "alg": "ES256", "crit": [] }), "header"),
             (json!({ "alg": "ES256", "kid": 1 }), "header"),
+            (json!({ "alg": "ES256", "typ": "at+jwt" }), "type"),
+            (json!({ "alg": "ES256", "typ": "logout+jwt" }), "type"),
+            (
+                json!({ "alg": "ES256", "typ": "application/secevent+jwt" }),
+                "type",
+            ),
+            (json!({ "alg": "ES256", "typ": "" }), "type"),
+            (json!({ "alg": "ES256", "typ": null }), "type"),
         ] {
             assert_eq!(checked(&header, &claims()), Err(check), "{header}");
+        }
+        for typ in [
+            "JWT",
+            "jwt",
+            "application/JWT",
+            "JOSE",
+            "client-authentication+jwt",
+        ] {
+            let header = json!({ "alg": "ES256", "typ": typ });
+            assert_eq!(checked(&header, &claims()), Ok(Timestamp(4_500)), "{typ}");
         }
     }
 }

@@ -203,7 +203,10 @@ impl PartnerTokens {
             FoundKeys::Later(why) => return Judgement::Later(why),
         };
         if read.verify(keys.iter().map(|key| (key, ()))).is_none() {
-            return Judgement::Refused("signature");
+            return match self.keys.find_named(partner, read.kid()) {
+                FoundKeys::Known(_) => Judgement::Refused("signature"),
+                FoundKeys::Later(why) => Judgement::Later(why),
+            };
         }
         let ends_at = match self.check(read, partner, now) {
             Ok(ends_at) => ends_at,
