@@ -106,9 +106,12 @@ pub(super) async fn run(
         PartnerCommand::Show { id } => print(partners.show(id, None).await?, out),
         PartnerCommand::Keys { id } => {
             let partner = partners.show(id, None).await?;
-            let fetcher = app::fetcher(config)?;
+            let (fetcher, without_system) = app::fetcher(config)?;
             let found = current_keys(&fetcher, &partner.terms.keys).await;
-            let found = found.map_err(|fault| CommandFailure::Failed(error_chain(&fault)))?;
+            let found = found.map_err(|fault| {
+                let why = [Some(error_chain(&fault)), without_system];
+                CommandFailure::Failed(why.into_iter().flatten().collect::<Vec<_>>().join("; "))
+            })?;
             print_keys(&PartnerKeysJson::new(&partner, found), out)
         }
         PartnerCommand::Create(args) => {

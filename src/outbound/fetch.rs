@@ -227,9 +227,10 @@ mod tests {
     }
 
     fn fetcher(allowed: &[String]) -> Fetcher {
-        let trust = Trust::load(Some(Path::new(&format!("{VECTORS}/a.crt"))), None).unwrap();
+        let loaded = Trust::load(Some(Path::new(&format!("{VECTORS}/a.crt"))), None).unwrap();
+        assert!(loaded.without_system.is_none());
         let allowed = allowed.iter().map(|text| HostPort::parse(text).unwrap());
-        Fetcher::new(allowed.collect(), trust)
+        Fetcher::new(allowed.collect(), loaded.trust)
     }
 
     async fn fetched(certificate: &str, answer: Answer) -> Result<Fetched, FetchFault> {

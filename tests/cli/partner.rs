@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::server::start_in;
 use crate::{Home, text};
 
 const KEY: &str =
@@ -168,4 +169,31 @@ fn a_partner_is_stopped_works_again_and_is_deleted() {
         "partner", "create", "--name", "n", "--preset", "github", "--org", "nowhere",
     ];
     home.run(&nowhere).refused(1, "no organization");
+}
+
+#[test]
+fn a_server_starts_without_the_authorities_of_the_system() {
+    let mut server = start_in(Home::new().with("SSL_CERT_FILE", "/nowhere.pem"));
+    let log = server.stop();
+    let warning = log.lines().find(|line| line.contains("SSL_CERT_FILE"));
+    assert!(
+        warning.is_some_and(|line| line.contains("/nowhere.pem")),
+        "{log}"
+    );
+    // Whoever needs them is told so.
+    let home = server.take_home();
+    let made = home.json(&[
+        "partner",
+        "create",
+        "--name",
+        "n",
+        "--preset",
+        "generic",
+        "--issuer",
+        "https://ci.example",
+        "--jwks-uri",
+        "https://127.0.0.1:1/keys",
+    ]);
+    home.run(&["partner", "keys", text(&made["partnerId"])])
+        .refused(1, "SSL_CERT_FILE");
 }
