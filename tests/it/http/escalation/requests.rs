@@ -6,6 +6,7 @@ use sealwright::testing::http::manage::MANAGE_ROUTES;
 use serde_json::{Map, Value, json};
 
 use super::sample::{Dice, Sample};
+use crate::http::client_keys::ec_key;
 
 /// A change that is asked for.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Names<'n> {
     pub credentials: &'n [(String, String)],
     /// What the caller has.
     pub own: &'n Sample,
+    /// A partner that serves all agents.
+    pub partner: &'n str,
     pub now: Timestamp,
 }
 
@@ -144,6 +147,18 @@ fn body(
         (_, "/api/v1/agents/{id}/credentials/rotate") => {
             object(json!({"overlapSeconds": dice.pick(&[0, 60]), "label": "rotated"}))
         }
+        ("POST", "/api/v1/agents/{id}/credentials") => match dice.below(3) {
+            0 => None,
+            1 => object(json!({"kind": "publicKey", "jwks": {"keys": [ec_key()]}})),
+            _ => {
+                let scopes = dice.any(&["db:read", "agents:write", "admin:orgs"]);
+                let scopes = (!dice.one_in(3)).then_some([scopes]);
+                object(json!({
+                    "kind": "federated", "partnerId": names.partner, "subject": "repo:acme/*",
+                    "claims": {"/repository_owner_id": "65"}, "scopes": scopes, "ttl": 86_400,
+                }))
+            }
+        },
         ("POST", "/api/v1/scopes") => object(json!({"scope": "new:read", "description": "New"})),
         ("POST", "/api/v1/orgs") => object(json!({"name": "New"})),
         ("PATCH", "/api/v1/orgs/{id}") => object(json!({"name": "Changed", "scopes": null})),

@@ -1,7 +1,7 @@
 //! The agents of the search: the bystanders, which live through all sequences, and the caller with
 //! everything that it has got hold of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sealwright::testing::domain::agent::{Agent as StoredAgent, AgentStatus, SuspendedBy};
@@ -16,6 +16,7 @@ use super::sample::{
 };
 use crate::harness::answer::Answer;
 use crate::harness::app::{Agent, ISSUER, OAUTH_TOKEN, TOKEN, TestApp, bearer, claims, encode};
+use crate::harness::database::Database;
 use crate::http::airisk::{AUTHORIZE, EXCHANGE};
 
 const BYSTANDERS: usize = 10;
@@ -25,6 +26,9 @@ const LESSER: usize = 2;
 const SECRET_PREFIX: &str = "sw_";
 const MIN_SECRET: usize = 30;
 
+/// A partner of `default`, which serves all agents.
+const PARTNER: &str = "11111111-1111-4111-8111-111111111111";
+
 /// How many requests had which end.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -32,6 +36,8 @@ pub struct Counts {
     pub refused: u64,
     pub tokens: u64,
     pub secrets: u64,
+    /// How many keys and trusts in a platform were given.
+    pub trusts: u64,
     /// By method and route, and by status.
     pub statuses: BTreeMap<(String, u16), u64>,
 }
@@ -45,6 +51,8 @@ struct Attack {
     bound: StoredAgent,
     /// Each agent of which it has had a secret, with all secrets.
     held: BTreeMap<String, Vec<String>>,
+    /// Each agent to which it gave a key, or the trust in a platform that it may control.
+    trusting: BTreeSet<String>,
     tokens: Vec<String>,
     /// All agents, and all credentials, that it knows.
     known: Vec<String>,
@@ -70,6 +78,17 @@ impl<'a> World<'a> {
         }
         let org = "insert into org (org_id, name, created_at) values ('other', 'other', 0)";
         app.database.execute(org).await;
+        let id = match app.database {
+            Database::Sqlite { .. } => format!("x'{}'", PARTNER.replace('-', "")),
+            Database::Postgres { .. } => format!("'{PARTNER}'"),
+        };
+        let partner = format!(
+            "insert into partner (partner_id, org_id, name, issuer, jwks_uri, required_claims, max_age, status, version,
+                                  created_at, updated_at)
+             values ({id}, 'default', 'n', 'https://ci.example', 'https://ci.example/keys',
+                     '[\"/repository_owner_id\"]', 600, 'active', 1, 0, 0)"
+        );
+        app.database.execute(&partner).await;
         Self {
             app,
             dice,
@@ -184,6 +203,7 @@ impl<'a> World<'a> {
             sample,
             bound,
             held: BTreeMap::from([(caller.id, vec![caller.secret])]),
+            trusting: BTreeSet::new(),
             tokens: vec![token],
             known,
             credentials,
@@ -220,6 +240,7 @@ impl<'a> World<'a> {
                 agents: &known,
                 credentials: &attack.credentials,
                 own: &attack.sample,
+                partner: PARTNER,
                 now,
             };
             let mut change = ChangeRequest::random(dice, &names);
@@ -280,6 +301,14 @@ impl<'a> World<'a> {
             let pair = (agent_id.clone(), credential.to_owned());
             attack.credentials.push(pair);
         }
+        let is_proof = shown["kind"] == "federated" || shown["kind"] == "publicKey";
+        if is_proof && !change.is_dry_run {
+            // What needs no secret of the caller's own is given to others alone.
+            let own = attack.bound.agent_id.as_str();
+            assert_ne!(agent_id, own, "{place}: {answer:?}");
+            attack.trusting.insert(agent_id.clone());
+            self.counts.trusts += 1;
+        }
         let mut secrets = Vec::new();
         secrets_of(&shown, &mut secrets);
         assert!(
@@ -297,7 +326,7 @@ impl<'a> World<'a> {
     /// Demands that no agent of which there is a secret has more than the caller was given.
     async fn check_held(&mut self, place: &str) {
         let attack = self.attack.as_ref().unwrap();
-        for agent_id in attack.held.keys() {
+        for agent_id in attack.held.keys().chain(&attack.trusting) {
             let found = self.read(agent_id).await;
             let agent = &found.unwrap_or_else(|| panic!("{place}: {agent_id}")).agent;
             let more = excess(agent, &attack.bound);

@@ -34,7 +34,10 @@ macro_rules! with_platform {
     };
 }
 
+mod corpus;
+mod keys;
 mod races;
+mod standing;
 
 with_platform! {
     a_service_account_opens_without_a_secret,

@@ -1,7 +1,7 @@
 //! A platform on loopback that signs tokens as Kubernetes and GitHub Actions write them, and a server
 //! that may ask it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -31,6 +31,10 @@ pub struct Platform {
     /// What is answered; the keys if it is `None`.
     pub answer: Mutex<Option<String>>,
     pub seen: AtomicUsize,
+    /// How many connections were opened.
+    pub connections: AtomicUsize,
+    /// Whether it says nothing on the connections that are opened now.
+    pub is_silent: AtomicBool,
 }
 
 pub fn new_key() -> EcdsaKeyPair {
@@ -57,12 +61,18 @@ impl Platform {
             keys: Mutex::new(vec![("k1".to_owned(), new_key())]),
             answer: Mutex::new(None),
             seen: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            is_silent: AtomicBool::new(false),
         });
         let serving = Arc::clone(&platform);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, platform) = (acceptor.clone(), Arc::clone(&serving));
+                platform.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
+                    if platform.is_silent.load(Ordering::SeqCst) {
+                        std::future::pending::<()>().await;
+                    }
                     let mut stream = acceptor.accept(stream).await.ok()?;
                     let _ = stream.read(&mut [0; 4_096]).await.ok()?;
                     platform.seen.fetch_add(1, Ordering::SeqCst);
@@ -105,13 +115,23 @@ impl Platform {
         format!("https://localhost:{}/openid/v1/jwks", self.port)
     }
 
+    /// How many connections were opened.
+    pub fn opened(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// Signs with the newest key.
     pub fn sign(&self, claims: &Value) -> String {
+        let kid = self.keys.lock().unwrap().last().unwrap().0.clone();
+        self.sign_as(&json!({ "alg": "ES256", "kid": kid }), claims)
+    }
+
+    /// Signs with the newest key, under this header.
+    pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
         let keys = self.keys.lock().unwrap();
-        let (kid, key) = keys.last().unwrap();
+        let (_, key) = keys.last().unwrap();
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let header = json!({ "alg": "ES256", "kid": kid });
-        let signed = format!("{}.{}", part(&header), part(claims));
+        let signed = format!("{}.{}", part(header), part(claims));
         let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
