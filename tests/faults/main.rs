@@ -25,6 +25,7 @@
 )]
 
 mod aborts;
+mod assertions;
 mod audiences;
 mod bursts;
 mod canary;
