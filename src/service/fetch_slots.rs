@@ -1,5 +1,6 @@
 //! How many key sets are fetched at once: in all, and for the partners of each organization, so that the
-//! slow servers of one organization hold up nobody else's keys.
+//! slow servers of one organization leave fetches to the others, and those of all organizations some to
+//! `default`.
 //!
 //! Must not know what is fetched.
 

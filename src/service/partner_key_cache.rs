@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quick_cache::sync::Cache;
 
 use crate::clock::{Clock as _, StoreClock};
-use crate::domain::org::OrgId;
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::KeySource;
 use crate::domain::partner::terms::PartnerId;
@@ -18,8 +17,8 @@ use crate::keys::client_key::{ClientKey, ClientKeySet};
 use crate::outbound::fetch::Fetcher;
 use crate::telemetry::{error_chain, metrics};
 
-use super::fetch_slots::FetchSlots;
-use super::partner_keys::{PartnerKeysFault, published_keys};
+use super::fetch_slots::{FetchSlot, FetchSlots};
+use super::partner_keys::published_keys;
 
 /// How many milliseconds lie between two fetches for one partner, whatever tokens arrive.
 const FETCH_INTERVAL: i64 = 30_000;
@@ -162,12 +161,13 @@ impl PartnerKeyCache {
         }
         let now = self.clock.steady();
         let (found, fetch) = held.find(kid, candidates, now);
-        if fetch {
+        // While too many fetches run, this one is still due: nothing was asked.
+        if fetch && let Some(permit) = self.fetches.take(&partner.org_id) {
             (held.asked_at, held.is_fetching) = (Some(now), true);
             let (cache, slot) = (Arc::clone(self), Arc::clone(&slot));
-            let (uri, org_id) = (held.uri.clone(), partner.org_id.clone());
+            let uri = held.uri.clone();
             let partner = (partner.partner_id, partner.version);
-            tokio::spawn(async move { cache.fetch(&slot, &uri, &org_id, partner).await });
+            tokio::spawn(async move { cache.fetch(&slot, &uri, partner, permit).await });
         }
         found
     }
@@ -176,13 +176,11 @@ impl PartnerKeyCache {
         &self,
         slot: &Mutex<HeldKeys>,
         uri: &str,
-        org_id: &OrgId,
         (partner_id, version): (PartnerId, i64),
+        permit: FetchSlot,
     ) {
-        let fetched = match self.fetches.take(org_id) {
-            Some(_slot) => published_keys(&self.fetcher, uri).await,
-            None => Err(PartnerKeysFault::Busy),
-        };
+        let fetched = published_keys(&self.fetcher, uri).await;
+        drop(permit);
         metrics::partner_keys_fetched(fetched.is_ok());
         let mut held = lock(slot);
         // An operator may have changed the partner meanwhile.

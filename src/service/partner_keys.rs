@@ -52,9 +52,6 @@ pub(crate) enum PartnerKeysFault {
     /// The document has no keys that can be used.
     #[error("the answer is {0}")]
     Document(Unusable),
-    /// The keys of too many other partners are being fetched.
-    #[error("the keys of too many partners are being fetched at once")]
-    Busy,
 }
 
 impl PartnerKeysFault {
