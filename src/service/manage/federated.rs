@@ -58,8 +58,9 @@ impl Agents {
 /// How many holders are read at once.
 const PAGE: i64 = 500;
 
-/// The most agents of which one commit kills the tokens. Others that stop agents wait for it.
-const MAX_COMMIT_HOLDERS: usize = 250;
+/// The most agents of which one commit kills the tokens. Each costs some statements, whoever stops other
+/// agents waits for them, and the commit has to end within the time of a call.
+const MAX_COMMIT_HOLDERS: usize = 25;
 
 /// A partner that was stopped together with its agents.
 pub struct StoppedPartner {
@@ -71,9 +72,9 @@ pub struct StoppedPartner {
 
 impl Agents {
     /// Suspends a partner, and kills the live tokens of all agents that hold live credentials of it. That
-    /// is one commit for up to 250 agents. Of more, the first commit suspends the partner and kills the
+    /// is one commit for up to 25 agents. Of more, the first commit suspends the partner and kills the
     /// first ones, and others follow. The caller's own tokens die last: whoever has no live token may
-    /// change nothing. If it breaks off, asking again does the rest.
+    /// change nothing. If it breaks off, asking again begins anew, with the partner suspended already.
     pub async fn stop_partner(
         &self,
         partners: &Partners,
