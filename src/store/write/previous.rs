@@ -39,7 +39,8 @@ impl Previous {
     pub(in crate::store) fn of_ended(
         (expires_at, kind, partner_id, federation): EndedColumns,
     ) -> Result<Self, Broken> {
-        let federation = federation_of_row(partner_id, federation)?;
+        // A credential whose terms cannot be read is ended all the same.
+        let federation = federation_of_row(partner_id, federation).ok().flatten();
         Ok(Self::Credential(
             kind_of_row(kind.as_deref())?,
             expires_at.map(Timestamp),
