@@ -110,11 +110,16 @@ impl ReplyKind for Replaces {
 }
 
 /// The kinds of replies of operations that may create something.
-pub(crate) trait Creates: ReplyKind {}
+pub(crate) trait Creates: ReplyKind {
+    /// Whether a reply is left out that tells of nothing new. Doing that again has the same effect.
+    const MAY_KEEP_NOTHING: bool = false;
+}
 
 impl Creates for Makes {}
 
-impl Creates for MakesOrShows {}
+impl Creates for MakesOrShows {
+    const MAY_KEEP_NOTHING: bool = true;
+}
 
 impl Creates for Replaces {}
 

@@ -92,6 +92,7 @@ async fn answer<'a, T, K, F>(
 ) -> Result<KeptReply, ManageError>
 where
     T: Serialize,
+    K: Creates,
     F: Future<Output = Result<Reply<T, K>, ManageError>>,
 {
     let is_keyed = recorder.is_some();
@@ -100,7 +101,7 @@ where
     match keeper.kept() {
         Some(kept) => Ok(kept),
         // What existed was changed, which has the same effect if it is done again.
-        None if !is_keyed || reply.status == 200 => Ok(reply),
+        None if !is_keyed || (K::MAY_KEEP_NOTHING && reply.status == 200) => Ok(reply),
         None => Err(ManageError::fault(
             "something was created, and no reply was kept",
         )),
