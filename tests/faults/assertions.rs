@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::stage::client::{Client, post};
 use crate::stage::cluster::Cluster;
-use crate::stage::play;
 use crate::stage::server::{Agent, Server, Site};
+use crate::stage::{pause, play};
 
 /// How many assertions are presented at once.
 const BURST: usize = 24;
@@ -70,15 +70,20 @@ impl Signer {
     }
 }
 
+/// How often a request is sent again while the store recovers.
+const MAX_TRIES: usize = 500;
+
 /// The status of a request that is sent again while the store recovers.
 async fn status(server: &Server, request: &[u8]) -> u16 {
     let mut client = server.client();
-    loop {
+    for _ in 0..MAX_TRIES {
         let reply = client.ask(request).await;
         if reply.status != 503 {
             return reply.status;
         }
+        pause(20).await;
     }
+    503
 }
 
 /// Presents assertions at once, kills the server at the first answer, and presents them again to

@@ -20,6 +20,11 @@ const ROUNDS: usize = 12;
 const ORPHANS: &str = "select count(*) from credential c
     where c.partner_id is not null and not exists (select 1 from partner p where p.partner_id = c.partner_id)";
 
+/// The credentials that an agent was given after it had ended.
+const TOO_LATE: &str = "select count(*) from audit_event made
+    join audit_event ended on ended.agent_id = made.agent_id and ended.id < made.id
+    where made.kind = 'credential.created' and ended.kind = 'agent.decommissioned'";
+
 /// Sends a request to a process beside the one of the stage.
 async fn send_to(app: &TestApp<'_>, stage: &Stage<'_>, line: &str, body: &Value) -> Answer {
     let (method, path) = line.split_once(' ').unwrap();
@@ -94,6 +99,7 @@ async fn no_agent_gets_a_credential_once_it_has_ended(stage: &Stage<'_>) {
             made.is_management_error(409, "AGENT_DECOMMISSIONED");
         }
     }
+    assert_eq!(app.database.number(TOO_LATE).await, 0);
     // What ended agents hold is no reason to keep a partner.
     let delete = format!("DELETE /api/v1/partners/{partner}");
     assert_eq!(stage.send(&delete, &Value::Null).await.status, 204);
