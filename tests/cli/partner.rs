@@ -77,8 +77,9 @@ fn a_partner_has_keys_from_a_file_or_an_address() {
         "https://ci.example",
     ];
     home.run(&create).refused(1, "jwks");
-    let own = ["--set", "token.issuer=https://CI.example/", "--jwks", &file];
-    home.run(&[&create[..], &own].concat())
+    let itself = Home::new().with("SEALWRIGHT_TOKEN__ISSUER", "https://ci.example");
+    itself
+        .run(&[&create[..], &["--jwks", &file]].concat())
         .refused(1, "the issuer of this server");
     let with_file = [&create[..], &["--jwks", &file]].concat();
     let made = home.json(&with_file);
@@ -123,6 +124,8 @@ fn a_partner_is_stopped_works_again_and_is_deleted() {
         "a",
         "--org",
         "acme",
+        "--scope",
+        "agents:read",
     ]);
     home.json(&[
         "credential",
