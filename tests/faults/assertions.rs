@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::stage::client::{Client, post};
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{pause, play};
+use crate::stage::{pause, play, scaled};
 
 /// How many assertions are presented at once.
 const BURST: usize = 24;
@@ -133,14 +133,19 @@ async fn kill_between(mut site: Site) {
     site.set("SEALWRIGHT_TOKEN__ISSUER", ISSUER);
     let signer = Signer::new(&site);
     let (mut delivered, mut lost, mut kills) = (0, 0, 0);
-    while kills < KILLS.0 || (lost == 0 && kills < KILLS.1) {
+    let most = scaled(KILLS.0, KILLS.1);
+    while kills < KILLS.0 || (lost == 0 && kills < most) {
         let (more_delivered, more_lost) = round(&site, &signer, kills).await;
         delivered += more_delivered;
         lost += more_lost;
         kills += 1;
     }
     println!("{kills} kills: {delivered} tokens delivered, {lost} counted without an answer");
-    assert!(lost > 0, "no kill came between a commit and its answer");
+    // A few kills may all come too early or too late.
+    assert!(
+        scaled(true, lost > 0),
+        "no kill came between a commit and its answer"
+    );
     assert_eq!(site.used(&signer.agent.id).await, delivered + lost);
     let spent = site.number("select count(*) from spent_assertion").await;
     assert_eq!(spent, delivered + lost);
