@@ -88,7 +88,8 @@ pub(in crate::store) enum RowLock {
 
 /// The agents to compare, each with the lock that its row needs. All writes lock in the order of
 /// ids, and a row that is changed too is locked for that at once, so two writes that need the same
-/// rows never wait for each other.
+/// rows never wait for each other. That holds for one write alone: several in one commit lock in their
+/// own order, and the database ends one of two that wait for each other.
 pub(in crate::store) fn row_locks<'a>(
     conditions: &'a [CommitCondition],
     changed: Option<&'a AgentId>,

@@ -10,8 +10,9 @@ use crate::store::write::{
     row_locks, suspended_partners,
 };
 
-/// The outcome of a write if one of its conditions fails. If all are met, the rows stay locked
-/// until the commit.
+/// The outcome of a write if one of its conditions fails. If all are met, the rows of agents and
+/// organizations stay locked until the commit. A partner's row is only read: if it is reactivated at
+/// that moment, tokens die that would have died a moment earlier.
 pub(super) async fn failure(
     conn: &mut PgConnection,
     write: &Write,
