@@ -1,10 +1,10 @@
-//! What can be changed about the keys that a store holds, and the event of each change. Must not
-//! know SQL.
+//! What can be changed about the keys that a store holds, when each change may be made, and its
+//! event. Must not know SQL.
 
 use crate::domain::event::Event;
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
-use crate::store::key::{KeyRecord, Sealed, StoreKey};
+use crate::store::key::{KeyRecord, KeyState, Sealed, StoreKey};
 
 /// What can be changed about the keys that a store holds. Each variant lists the outcomes that it
 /// can have besides `Applied`.
@@ -96,7 +96,51 @@ pub struct KeyReplacement {
     pub revokes: Vec<Kid>,
 }
 
+/// The id and the state of each signing key, as the store has them in the transaction of a change.
+#[derive(Debug)]
+pub(crate) struct KeyStates(pub(crate) Vec<(String, String)>);
+
+impl KeyStates {
+    fn of(&self, kid: &Kid) -> Option<&str> {
+        let found = self.0.iter().find(|(other, _)| *other == kid.0);
+        found.map(|(_, state)| state.as_str())
+    }
+
+    fn signing(&self) -> Option<&str> {
+        let signs = |(_, state): &&(String, String)| state == KeyState::Signing.as_str();
+        self.0.iter().find(signs).map(|(kid, _)| kid.as_str())
+    }
+
+    /// Whether this announced key may begin to sign, in the place of the key that `retires`.
+    pub(crate) fn allow_activation(&self, kid: &Kid, retires: Option<&Retires>) -> bool {
+        self.of(kid) == Some(KeyState::Announced.as_str())
+            && self.signing() == retires.map(|old| old.kid.0.as_str())
+    }
+
+    /// Whether the key of this replacement is as it was when that was decided, and the key that
+    /// signs makes way for it. A release without the version of the keys may have changed them since.
+    pub(crate) fn allow_replacement(&self, replacement: &KeyReplacement) -> bool {
+        let expected = replacement
+            .was_announced
+            .then_some(KeyState::Announced.as_str());
+        let retires = replacement.retires.as_ref().map(|old| &old.kid);
+        let makes_way = |kid: &str| {
+            let mut old = replacement.revokes.iter().chain(retires);
+            old.any(|old| old.0 == kid)
+        };
+        self.of(&replacement.key.kid) == expected && self.signing().is_none_or(makes_way)
+    }
+}
+
 impl KeyReplacement {
+    /// The keys whose rows go: those that are revoked, and an announced one, which is inserted
+    /// anew as the one that signs.
+    pub(crate) fn gone(&self) -> Vec<&str> {
+        let announced = self.was_announced.then_some(&self.key.kid);
+        let gone = self.revokes.iter().chain(announced);
+        gone.map(|kid| kid.0.as_str()).collect()
+    }
+
     /// A new key is announced and activated in one commit.
     fn events(&self) -> Vec<Event> {
         let kid = &self.key.kid;
@@ -112,6 +156,19 @@ impl KeyReplacement {
 }
 
 impl KeyChange {
+    /// Whether the keys still have the version for which this change was decided. A change that
+    /// names no version compares what it needs by itself.
+    pub(crate) fn is_of_version(&self, version: i64) -> bool {
+        match self {
+            Self::Announce { keys_version, .. } => *keys_version == version,
+            Self::Replace(replacement) => replacement.keys_version == version,
+            Self::Reseal(resealing) => resealing.keys_version == version,
+            Self::Insert(_) | Self::Activate { .. } | Self::Remove(_) | Self::InsertStoreKey(_) => {
+                true
+            }
+        }
+    }
+
     /// Whether this change revokes keys.
     pub(super) fn kills(&self) -> bool {
         matches!(self, Self::Replace(replacement) if !replacement.revokes.is_empty())

@@ -34,6 +34,7 @@ pub(in crate::store) use condition::{
 };
 pub use credential::CredentialChange;
 pub use generation::GenerationChange;
+pub(crate) use key::KeyStates;
 pub use key::{KeyChange, KeyReplacement, KeyResealing, Retires};
 pub use log::LogChange;
 pub use org::OrgChange;

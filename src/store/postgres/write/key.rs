@@ -5,8 +5,8 @@ use sqlx::postgres::PgConnection;
 
 use crate::domain::id::Kid;
 use crate::domain::time::Timestamp;
-use crate::store::key::{KeyRecord, KeyState, StoreKey};
-use crate::store::write::{KeyChange, KeyReplacement, Outcome, Retires};
+use crate::store::key::{KeyRecord, StoreKey};
+use crate::store::write::{KeyChange, KeyReplacement, KeyStates, Outcome, Retires};
 
 use super::reseal::reseal;
 
@@ -20,20 +20,13 @@ pub(super) async fn apply(
     killed: i64,
 ) -> sqlx::Result<Outcome> {
     let version = lock_version(conn).await?;
+    if !change.is_of_version(version) {
+        return Ok(Outcome::Conflict);
+    }
     let outcome = match change {
-        KeyChange::Insert(key) => insert_key(conn, key).await?,
-        KeyChange::Announce { key, keys_version } if *keys_version == version => {
-            insert_key(conn, key).await?
-        }
-        KeyChange::Replace(replacement) if replacement.keys_version == version => {
-            replace_key(conn, at, replacement, killed).await?
-        }
-        KeyChange::Reseal(resealing) if resealing.keys_version == version => {
-            reseal(conn, resealing).await?
-        }
-        KeyChange::Announce { .. } | KeyChange::Replace(_) | KeyChange::Reseal(_) => {
-            Outcome::Conflict
-        }
+        KeyChange::Insert(key) | KeyChange::Announce { key, .. } => insert_key(conn, key).await?,
+        KeyChange::Replace(replacement) => replace_key(conn, at, replacement, killed).await?,
+        KeyChange::Reseal(resealing) => reseal(conn, resealing).await?,
         KeyChange::Activate {
             kid,
             seal,
@@ -93,10 +86,7 @@ async fn activate_key(
     retires: Option<&Retires>,
     published_until: Timestamp,
 ) -> sqlx::Result<Outcome> {
-    let states = key_states(conn).await?;
-    if state_of(&states, kid) != Some(KeyState::Announced.as_str())
-        || signing(&states) != retires.map(|old| old.kid.0.as_str())
-    {
+    if !key_states(conn).await?.allow_activation(kid, retires) {
         return Ok(Outcome::Conflict);
     }
     if let Some(old) = retires {
@@ -111,55 +101,22 @@ async fn activate_key(
     Ok(Outcome::Applied)
 }
 
-/// The id and the state of each key.
-async fn key_states(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, String)>> {
+async fn key_states(conn: &mut PgConnection) -> sqlx::Result<KeyStates> {
     let sql = "select kid, state from signing_key order by kid for update";
-    sqlx::query_as(sql).fetch_all(conn).await
+    sqlx::query_as(sql).fetch_all(conn).await.map(KeyStates)
 }
 
-fn state_of<'s>(states: &'s [(String, String)], kid: &Kid) -> Option<&'s str> {
-    let found = states.iter().find(|(other, _)| *other == kid.0);
-    found.map(|(_, state)| state.as_str())
-}
-
-fn signing(states: &[(String, String)]) -> Option<&str> {
-    let found = states
-        .iter()
-        .find(|(_, state)| state == KeyState::Signing.as_str());
-    found.map(|(kid, _)| kid.as_str())
-}
-
-/// A release without the version of the keys may have changed them since the decision. So their
-/// states are compared too, before anything is written.
 async fn replace_key(
     conn: &mut PgConnection,
     at: Timestamp,
     replacement: &KeyReplacement,
     killed: i64,
 ) -> sqlx::Result<Outcome> {
-    let states = key_states(conn).await?;
-    let expected = replacement
-        .was_announced
-        .then_some(KeyState::Announced.as_str());
-    let signs = signing(&states);
-    let makes_way = |kid: &str| {
-        let retires = replacement.retires.as_ref().map(|old| &old.kid);
-        replacement
-            .revokes
-            .iter()
-            .chain(retires)
-            .any(|old| old.0 == kid)
-    };
-    if state_of(&states, &replacement.key.kid) != expected || !signs.is_none_or(makes_way) {
+    if !key_states(conn).await?.allow_replacement(replacement) {
         return Ok(Outcome::Conflict);
     }
-    let gone = replacement
-        .revokes
-        .iter()
-        .chain(replacement.was_announced.then_some(&replacement.key.kid));
-    let gone: Vec<&str> = gone.map(|kid| kid.0.as_str()).collect();
     sqlx::query("delete from signing_key where kid = any($1)")
-        .bind(gone)
+        .bind(replacement.gone())
         .execute(&mut *conn)
         .await?;
     for kid in &replacement.revokes {
