@@ -78,7 +78,7 @@ impl Failure {
                 );
             }
             Self::TooSlow => {
-                metrics::failed_request("unavailable");
+                metrics::failed_request("too_slow");
                 tracing::warn!(route, request_id, "request took too long");
             }
             other => {

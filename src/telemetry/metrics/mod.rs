@@ -102,7 +102,7 @@ pub(crate) fn introspection(active: bool) {
     counter!(INTROSPECTIONS, "result" => if active { "active" } else { "inactive" }).increment(1);
 }
 
-/// Counts a request that could not be served. `kind` is `unavailable` or `fault`.
+/// Counts a request that could not be served. `kind` is `unavailable`, `too_slow` or `fault`.
 pub(crate) fn failed_request(kind: &'static str) {
     counter!(FAILED_REQUESTS, "kind" => kind).increment(1);
 }

@@ -147,7 +147,7 @@ pub(super) const METRICS: &[Metric] = &[
     row(REQUESTS,           Counter,            &[("route", OfRoutes), ("status", OfRoutes), ("reason", OfRoutes)], "Answered requests by route, status code, and reason if refused (otherwise none)."),
     row(REQUEST_SECONDS,    Histogram(SECONDS), &[("route", OfRoutes)], "Seconds from a request's head to its answer, by route, without the time that it was held for news."),
     row(REFUSALS,           Counter,            &[("reason", Words(REASONS))], "Refused requests by reason, as in the log."),
-    row(FAILED_REQUESTS,    Counter,            &[("kind", Words(&["unavailable", "fault"]))], "Requests that could not be served, by kind: unavailable or fault."),
+    row(FAILED_REQUESTS,    Counter,            &[("kind", Words(&["unavailable", "too_slow", "fault"]))], "Requests that could not be served, by kind: the store was unavailable, the route's deadline passed, or fault."),
     row(SHED,               Counter,            &[("of", Words(&["connections", "connections_of_source", "bodies", "store_queue", "held_polls"]))], "Connections and requests that were told to come again, by what there was too much of."),
     row(TOKEN_REQUESTS,     Counter,            &[("outcome", Words(OUTCOMES))], "Token requests by outcome: issued, or why not."),
     row(TOKEN_SECONDS,      Histogram(SECONDS), &[("dialect", Words(DIALECTS))], "Seconds from the head of a request to its token, by dialect."),
