@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // How long a Retry-After may make a client wait, at least and at most.
@@ -52,8 +54,14 @@ func isBearer(token string) bool {
 // readRefusal makes an error of an answer that is no 200, in any of the server's dialects: an `error` that is a
 // text (RFC 6749 §5.2), an `error` that is an object (/oauth/token), and problem details (RFC 9457). An answer that
 // is not the server's, such as a proxy's page, is no verdict.
-func readRefusal(status int, header http.Header, body []byte, now time.Time) error {
+//
+// The proof is what the client has sent, which no error shows if the answer repeats it.
+func readRefusal(status int, header http.Header, body []byte, now time.Time, proof string) error {
 	answer := readAnswer(status, header, body)
+	answer.Code, answer.Message = tellable(answer.Code, proof), tellable(answer.Message, proof)
+	if !isRequestID(answer.RequestID) || strings.Contains(answer.RequestID, proof) {
+		answer.RequestID = ""
+	}
 	retryAfter := readRetryAfter(header, now)
 	switch status {
 	case http.StatusTooManyRequests:
@@ -112,6 +120,40 @@ func readAnswer(status int, header http.Header, body []byte) Answer {
 		answer.RequestID = object.RequestID
 	}
 	return answer
+}
+
+// The most characters of an answer's text that an error tells.
+const maxTold = 200
+
+// tellable is a text of an answer as an error may tell it: without the proof that the client has sent, in one line,
+// and not long.
+func tellable(text, proof string) string {
+	if proof != "" {
+		text = strings.NewReplacer(proof, "…", url.QueryEscape(proof), "…", url.PathEscape(proof), "…").Replace(text)
+	}
+	characters := []rune(text)
+	if len(characters) > maxTold {
+		characters = characters[:maxTold]
+	}
+	for i, character := range characters {
+		if !unicode.IsPrint(character) {
+			characters[i] = ' '
+		}
+	}
+	return string(characters)
+}
+
+// isRequestID is whether the server could have sent it: 1 to 64 letters, digits, dots, dashes and underscores.
+func isRequestID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._-", c) >= 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // readSentence reads a 403 of a dialect that has one code for refusals that only the sentence tells apart.

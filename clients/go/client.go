@@ -225,6 +225,7 @@ func (c *clientCore) send(ctx context.Context, wanted Request, now time.Time) (*
 	if err := c.credential.prove(form); err != nil {
 		return nil, &Unavailable{Err: err}
 	}
+	proof := form.Get("client_secret") + form.Get("client_assertion")
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, &Unavailable{Err: err}
@@ -241,7 +242,7 @@ func (c *clientCore) send(ctx context.Context, wanted Request, now time.Time) (*
 		return nil, &Unavailable{Answer: Answer{Status: response.StatusCode}, Err: err}
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, readRefusal(response.StatusCode, response.Header, body, now)
+		return nil, readRefusal(response.StatusCode, response.Header, body, now, proof)
 	}
 	return readGrant(body)
 }

@@ -6,9 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // vectorAnswer is an answer of a server.
@@ -29,7 +33,8 @@ func (a *vectorAnswer) response() *http.Response {
 
 func TestEveryErrorBodyIsReadAsTheVectorsSay(t *testing.T) {
 	var file struct {
-		Cases []struct {
+		Secret string `json:"secret"`
+		Cases  []struct {
 			Name       string       `json:"name"`
 			Answer     vectorAnswer `json:"answer"`
 			Error      string       `json:"error"`
@@ -44,7 +49,7 @@ func TestEveryErrorBodyIsReadAsTheVectorsSay(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			clock := newFakeClock(1_800_000_000)
 			server := roundTrip(func(*http.Request) (*http.Response, error) { return c.Answer.response(), nil })
-			client, err := NewClient("https://auth.example", WithSecret("id", "secret"), WithTransport(server), withClock(clock))
+			client, err := NewClient("https://auth.example", WithSecret("id", file.Secret), WithTransport(server), withClock(clock))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,6 +62,14 @@ func TestEveryErrorBodyIsReadAsTheVectorsSay(t *testing.T) {
 			}
 			if got := resetsInOf(err, clock.now()); !equalPointers(got, c.ResetsIn) {
 				t.Errorf("resets in %v, wanted %v", show(got), show(c.ResetsIn))
+			}
+			for _, told := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
+				if strings.Contains(told, file.Secret) || strings.Contains(told, url.QueryEscape(file.Secret)) {
+					t.Errorf("the error tells the secret: %s", told)
+				}
+			}
+			if text := err.Error(); utf8.RuneCountInString(text) > 400 || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("the error tells too much: %q", text)
 			}
 		})
 	}

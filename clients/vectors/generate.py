@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 from pathlib import Path
+from urllib.parse import quote_plus
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -331,6 +332,10 @@ def tokens():
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+# No error may show it, as it is or as a form has it.
+SECRET = "v3ry+secret/of=this one"
+
+
 def errors():
     cases = []
 
@@ -445,7 +450,22 @@ def errors():
         name + "RateLimit in another order, beside another", 403, oculus("QUOTA_EXCEEDED", "forbidden", month), "QuotaReached", resets_in=60,
         RateLimit='"burst";r=5;t=1, "month";t=60;r=0',
     )
-    return {"cases": cases}
+
+    name = "repeats what was sent: "
+    sent = "client_id=a&client_secret=" + quote_plus(SECRET)
+    case(name + "the secret in the sentence", 401, plain("invalid_client", f"no client with {SECRET}, {SECRET}"), "InvalidClient")
+    case(name + "the form", 400, plain("invalid_request", f"cannot read {sent}"), "InvalidRequest")
+    case(name + "the secret as the code", 400, plain(SECRET, ""), "InvalidRequest")
+    case(name + "the secret in an object", 400, {"error": {"code": SECRET, "message": f"no {SECRET}", "request_id": SECRET}}, "InvalidRequest")
+    case(name + "the secret in a problem", 400, problem(400, f"Bad {SECRET}", f"no {SECRET}"), "InvalidRequest")
+    case(name + "the secret in a header", 401, plain("invalid_client", wrong), "InvalidClient", X_Request_ID=SECRET)
+    case(name + "at the end of what is told", 401, plain("invalid_client", "x" * 190 + SECRET), "InvalidClient")
+    case("endless: the sentence", 401, plain("invalid_client", "x" * 20_000), "InvalidClient")
+    case("endless: the code", 400, plain("x" * 20_000, ""), "InvalidRequest")
+    case("endless: the request id", 401, plain("invalid_client", wrong), "InvalidClient", X_Request_ID="x" * 2_000)
+    case("forges lines of a log: the sentence", 401, plain("invalid_client", "\x1b[31mred\r\n2026-01-01 INFO granted\u2028x"), "InvalidClient")
+    case("forges lines of a log: the code", 400, plain("a\r\n2026-01-01 INFO granted", ""), "InvalidRequest")
+    return {"secret": SECRET, "cases": cases}
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote_plus
 
 import httpx
 import pytest
@@ -156,13 +156,20 @@ def test_every_token_gets_its_verdict(kind: Kind) -> None:
 
 
 def test_every_error_is_told_by_its_type() -> None:
+    secret = vectors("errors.json")["secret"]
+
     def run_case(case: Case, _: dict[str, Any]) -> None:
         answer = response(case["answer"])
-        error = _answers.read(answer.status_code, answer.headers, answer.content, 1_800_000_000, "s3cret")
+        error = _answers.read(answer.status_code, answer.headers, answer.content, 1_800_000_000, secret)
         assert type(error).__name__ == case["error"], error
         assert getattr(error, "retry_after", None) == case["retry_after"]
         resets_at = getattr(error, "resets_at", None)
         assert (resets_at.timestamp() - 1_800_000_000 if resets_at else None) == case["resets_in"]
+        told = str(error) + repr(error) + repr(vars(error))
+        assert secret not in told
+        assert quote_plus(secret) not in told
+        assert len(str(error)) <= 400
+        assert str(error).isprintable()
 
     run_all("errors.json", run_case)
 

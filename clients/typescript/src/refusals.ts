@@ -38,10 +38,16 @@ const SENTENCES: readonly (readonly [RegExp, Kind])[] = [
   [/scope/, 'scope'],
 ];
 
-/** What an answer of the token endpoint without a token means. One that is not the server's own is no verdict. */
-export function refusal(answer: Answer, now: number): SealwrightError {
-  const { code, message } = words(answer.text);
-  const requestId = answer.headers.get('x-request-id') ?? undefined;
+/** The most characters of an answer's text that an error tells. */
+const MAX_TOLD = 200;
+
+/**
+ * What an answer of the token endpoint without a token means. One that is not the server's own is no verdict.
+ * `proof` is what the client has sent, which no error shows if the answer repeats it.
+ */
+export function refusal(answer: Answer, now: number, proof: string): SealwrightError {
+  const { code, message } = words(answer.text, proof);
+  const requestId = requestIdOf(answer.headers, proof);
   const told: Told = { code, status: answer.status, requestId };
   const wait = retryAfter(answer.headers, now);
   if (answer.status === 429) {
@@ -77,8 +83,8 @@ function kindOf(status: number, code: string | undefined, message: string | unde
 }
 
 /** The code and the sentence of a body: RFC 6749's, those of the object that `/oauth/token` sends, or a problem's. */
-function words(body: string) {
-  const text = (value: unknown) => (typeof value === 'string' && value ? value : undefined);
+function words(body: string, proof: string) {
+  const text = (value: unknown) => (typeof value === 'string' && value ? tellable(value, proof) : undefined);
   const told = jsonObject(body) ?? {};
   const error = told['error'];
   const nested = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : {};
@@ -87,6 +93,24 @@ function words(body: string) {
     code: text(error) ?? text(nested['code']) ?? problem,
     message: text(told['error_description']) ?? text(nested['message']) ?? text(told['detail']),
   };
+}
+
+/** A text of an answer as an error may tell it: without the proof that the client has sent, in one line, and not long. */
+function tellable(text: string, proof: string): string {
+  const inForm = new URLSearchParams({ '': proof }).toString().slice(1);
+  const shown = proof
+    ? [proof, inForm, encodeURIComponent(proof)].reduce((said, form) => said.replaceAll(form, '…'), text)
+    : text;
+  return Array.from(shown)
+    .slice(0, MAX_TOLD)
+    .join('')
+    .replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, ' ');
+}
+
+/** The `X-Request-ID`, if the server could have sent it. */
+function requestIdOf(headers: Headers, proof: string): string | undefined {
+  const id = headers.get('x-request-id') ?? '';
+  return /^[A-Za-z0-9._-]{1,64}$/.test(id) && !(proof && id.includes(proof)) ? id : undefined;
 }
 
 /** The `t` of the `RateLimit` that has nothing left (draft-ietf-httpapi-ratelimit-headers). */

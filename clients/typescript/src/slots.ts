@@ -157,7 +157,8 @@ export class TokenSlots {
     ] as string[][]);
     const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
     const init = { method: 'POST', headers, body: form.toString() };
-    return read(await send(below(baseUrl, '/oauth/token'), init, this.#options), asked, clock);
+    const proof = form.get('client_secret') ?? form.get('client_assertion') ?? '';
+    return read(await send(below(baseUrl, '/oauth/token'), init, this.#options), asked, clock, proof);
   }
 
   #slot(request: TokenRequest): Slot {
@@ -193,9 +194,12 @@ function formOf({ scope, audience, resource }: TokenRequest): [string, string][]
   return form;
 }
 
-/** The token of an answer. `asked` is the time before the request, from which its life is counted. */
-function read(answer: Answer, asked: number, clock: Clock): Held {
-  if (answer.status !== 200) throw refusal(answer, clock.now());
+/**
+ * The token of an answer. `asked` is the time before the request, from which its life is counted; no error shows
+ * `proof`, which the client has sent.
+ */
+function read(answer: Answer, asked: number, clock: Clock, proof: string): Held {
+  if (answer.status !== 200) throw refusal(answer, clock.now(), proof);
   const { access_token, token_type, expires_in } = jsonObject(answer.text) ?? {};
   const isToken =
     typeof access_token === 'string' &&

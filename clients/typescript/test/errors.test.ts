@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { Client, QuotaReached, RateLimited, SealwrightError, Unavailable } from '../src/index.js';
 import { type FakeAnswer, FakeClock, response } from './fakes.js';
 import { vectors } from './vectors.js';
@@ -12,7 +13,7 @@ interface Case {
   readonly resets_in: number | null;
 }
 
-const { cases } = vectors<{ cases: Case[] }>('errors.json');
+const { secret, cases } = vectors<{ secret: string; cases: Case[] }>('errors.json');
 let ran = 0;
 
 for (const { name, answer, error, retry_after, resets_in } of cases) {
@@ -22,7 +23,7 @@ for (const { name, answer, error, retry_after, resets_in } of cases) {
     const client = new Client({
       baseUrl: 'https://auth.example',
       clientId: 'a',
-      clientSecret: 's',
+      clientSecret: secret,
       fetch,
       clock,
     });
@@ -37,6 +38,10 @@ for (const { name, answer, error, retry_after, resets_in } of cases) {
     assert.equal(waits ?? null, retry_after);
     const resets = thrown instanceof QuotaReached ? thrown.resetsAt : undefined;
     assert.equal(resets ? (resets.getTime() - clock.now()) / 1_000 : null, resets_in);
+    const told = inspect(thrown) + JSON.stringify(thrown);
+    const inForm = new URLSearchParams({ secret }).toString().slice('secret='.length);
+    assert.ok(!told.includes(secret) && !told.includes(inForm), told);
+    assert.ok(thrown.message.length <= 400 && !/[\p{C}\p{Zl}\p{Zp}]/u.test(thrown.message), thrown.message);
     ran += 1;
   });
 }

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from .errors import (
     AgentSuspended,
@@ -136,7 +137,8 @@ def _text(told: dict[str, Any], secret: str) -> str:
         text = told.get(name)
         if isinstance(text, str) and text:
             if secret:
-                text = text.replace(secret, "…")
+                for form in (secret, quote_plus(secret), quote(secret, safe="")):
+                    text = text.replace(form, "…")
             return "".join(c if c.isprintable() else " " for c in text)[:_MAX_TEXT]
     return ""
 
