@@ -12,6 +12,7 @@ import pprint
 import threading
 import time
 import traceback
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from sealwright import (
     RateLimited,
     Unavailable,
 )
+from sealwright._http import Ask, send, send_async
 from sealwright.requests import BearerAuth
 
 SECRET = "s3cret-0123456789"
@@ -587,6 +589,36 @@ def test_a_quota_tells_when_it_ends() -> None:
 def test_an_answer_without_end_is_not_read() -> None:
     with pytest.raises(Unavailable, match="TooLong"):
         client_of(Server(lambda _: httpx.Response(200, content=b"x" * 100_000))).token()
+
+
+def test_an_answer_that_comes_by_drops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = 0.0
+    monkeypatch.setattr("sealwright._http.time.monotonic", lambda: passed)
+
+    class Drops(httpx.SyncByteStream, httpx.AsyncByteStream):
+        sent = 0
+
+        def drop(self) -> bytes:
+            nonlocal passed
+            passed += 4.0
+            self.sent += 1
+            assert self.sent < 100, "nobody gives up"
+            return b" "
+
+        def __iter__(self) -> Iterator[bytes]:
+            while True:
+                yield self.drop()
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                yield self.drop()
+
+    ask = Ask("POST", "https://auth.example/oauth/token", timeout=10.0)
+    server = Server(lambda _: httpx.Response(200, stream=Drops()))
+    with pytest.raises(httpx.ReadTimeout):
+        send(server.http(), ask)
+    with pytest.raises(httpx.ReadTimeout):
+        run(send_async(server.async_http(), ask))
 
 
 def test_a_redirection_is_not_followed() -> None:

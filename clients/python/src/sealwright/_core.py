@@ -32,6 +32,8 @@ REPORT_PATIENCE = 2.0
 """How long a poll waits for the token of its report, in seconds: what is revoked matters more than who knows of it."""
 _TIMEOUT = 5.0
 _MAX_METADATA = 65_536
+# How long the body of the whole list may take, beyond the wait for its first byte.
+_LIST_SECONDS = 120.0
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _VERSION = re.compile(r"[A-Za-z0-9._~:+/=-]{1,64}")
 
@@ -207,7 +209,8 @@ class Core:
             if proof.token is not None:
                 headers["Authorization"] = f"Bearer {proof.token}"
         return Ask(
-            "GET", endpoints.revoked, headers, poll.params, timeout=poll.timeout, max_bytes=_feed.MAX_BYTES
+            "GET", endpoints.revoked, headers, poll.params,
+            timeout=poll.timeout, longer=_LIST_SECONDS, max_bytes=_feed.MAX_BYTES,
         )  # fmt: skip
 
     # The file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ class Ask:
     params: Mapping[str, str] | None = None
     form: Mapping[str, str] | None = field(default=None, repr=False)
     timeout: float = 10.0
+    """Seconds that one step may take: to connect, to send, to wait for more bytes."""
+    longer: float = 0.0
+    """Seconds that the whole body may take beyond `timeout`, which a long list needs."""
     max_bytes: int = 65_536
 
     def arguments(self) -> dict[str, Any]:
@@ -57,25 +61,41 @@ class Answer:
     body: bytes = field(repr=False)
 
 
+class Body:
+    """What has arrived of a body. httpx bounds each wait for bytes, so a server that sends one now and then would never end."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._until = time.monotonic() + ask.timeout + ask.longer
+        self._bytes = bytearray()
+
+    def take(self, piece: bytes) -> None:
+        """Raises `TooLong`, or `httpx.ReadTimeout` if the body takes too long."""
+        self._bytes += piece
+        if len(self._bytes) > self._ask.max_bytes:
+            raise TooLong(f"more than {self._ask.max_bytes} bytes")
+        if time.monotonic() > self._until:
+            raise httpx.ReadTimeout("the body does not end")
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._bytes)
+
+
 def send(http: httpx.Client, ask: Ask) -> Answer:
     """Raises `httpx.HTTPError`, `httpx.InvalidURL` or `TooLong`."""
     with http.stream(**ask.arguments()) as response:
-        body = bytearray()
+        body = Body(ask)
         for piece in response.iter_bytes():
-            body += piece
-            if len(body) > ask.max_bytes:
-                raise TooLong(f"more than {ask.max_bytes} bytes")
+            body.take(piece)
         return Answer(response.status_code, response.headers, bytes(body))
 
 
 async def send_async(http: httpx.AsyncClient, ask: Ask) -> Answer:
     """As `send`."""
     async with http.stream(**ask.arguments()) as response:
-        body = bytearray()
+        body = Body(ask)
         async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > ask.max_bytes:
-                raise TooLong(f"more than {ask.max_bytes} bytes")
+            body.take(piece)
         return Answer(response.status_code, response.headers, bytes(body))
 
 
