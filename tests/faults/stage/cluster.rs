@@ -49,7 +49,7 @@ impl Cluster {
         // to the system survives.
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n\
-             max_connections = 80\nmax_prepared_transactions = 4\nshared_buffers = 32MB\nlog_min_messages = warning\nrestart_after_crash = on\n"
+             max_connections = 200\nmax_prepared_transactions = 4\nshared_buffers = 32MB\nlog_min_messages = warning\nrestart_after_crash = on\n"
         );
         // This process appends the settings. If it is root, it may write to the folder of another
         // user.
