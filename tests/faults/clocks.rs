@@ -1,6 +1,6 @@
 //! Processes whose clocks are wrong, minutes or a day ahead or behind, on a database with the right
 //! clock. No revoked token is active anywhere, no code is valid twice, no key signs before its
-//! time, no token has an `iat` in the future.
+//! time, no token has an `iat` in the future, and a month has as many tokens as it should.
 //!
 //! The long form takes ten minutes, so that the clean-up and the steps of key rotation, which run
 //! once a minute, run several times.
@@ -24,6 +24,11 @@ const SKEWS: [(i64, i64); 6] = [
     (46_800, -46_800),
 ];
 
+/// The tokens that an agent may have in a month, fewer than it asks for.
+fn limit() -> i64 {
+    scaled(3, 45)
+}
+
 struct Replica {
     clock: FakeClock,
     ahead: i64,
@@ -38,6 +43,9 @@ struct Stage {
     /// Three agents. The tokens of the first are revoked one by one, those of the second all at
     /// once, those of the third by a suspension.
     agents: Vec<Agent>,
+    /// An agent with a limit, and how many tokens it got.
+    limited: Agent,
+    granted: i64,
     tokens: Vec<String>,
     codes: Vec<String>,
     announced: String,
@@ -48,7 +56,11 @@ impl Stage {
     async fn new(cluster: &Cluster, ahead: [i64; 2]) -> Option<Self> {
         let mut site = Site::postgres(cluster).await;
         site.set("SEALWRIGHT_KEYS__ANNOUNCE_SECONDS", "360");
-        let asker = site.agent("asker", "unlimited");
+        site.set("SEALWRIGHT_PLANS__FREE", &limit().to_string());
+        let (asker, limited) = (
+            site.agent("asker", "unlimited"),
+            site.agent("limited", "free"),
+        );
         let names = ["revoked", "revoked at once", "suspended"];
         let agents: Vec<Agent> = names
             .iter()
@@ -84,6 +96,8 @@ impl Stage {
             replicas,
             asker,
             agents,
+            limited,
+            granted: 0,
             tokens,
             codes,
             announced,
@@ -148,6 +162,24 @@ impl Stage {
                 }
             }
             self.tokens.extend(tokens);
+        }
+    }
+
+    /// Asks both replicas for a token of the agent that has a limit.
+    async fn count(&mut self) {
+        for replica in 0..2 {
+            let reply = self.client(replica).issue(&self.limited).await;
+            let is_full = self.granted == limit();
+            assert_eq!(
+                reply.status,
+                if is_full { 403 } else { 200 },
+                "{}",
+                reply.text()
+            );
+            if !is_full {
+                self.check_issued(&reply.token()).await;
+                self.granted += 1;
+            }
         }
     }
 
@@ -240,6 +272,7 @@ async fn apart(cluster: &Cluster, ahead: [i64; 2]) -> bool {
     for step in 0..scaled(2, 30) {
         stage.kill(step % 2).await;
         stage.exchange(step % 2).await;
+        stage.count().await;
         stage.check_overlap(&old, ends).await;
         stage.check().await;
         pause(scaled(0, 20_000)).await;
@@ -256,10 +289,13 @@ async fn apart(cluster: &Cluster, ahead: [i64; 2]) -> bool {
         "{ahead:?}"
     );
     stage.check().await;
+    assert_eq!(stage.granted, limit());
+    assert_eq!(stage.site.used(&stage.limited.id).await, limit());
     println!(
-        "clocks {ahead:?} s ahead: {} tokens stay dead, {} codes spent",
+        "clocks {ahead:?} s ahead: {} tokens stay dead, {} codes spent, {} tokens of a month, no more",
         stage.tokens.len(),
-        stage.codes.len()
+        stage.codes.len(),
+        stage.granted
     );
     true
 }
