@@ -53,7 +53,8 @@ pub(super) async fn killed_tokens(
 }
 
 /// The killed tokens in one range of events. The events come first in the join; the agents are
-/// looked up in an index that SQLite builds for the statement.
+/// looked up in an index that SQLite builds for the statement, which it does only for a column of text:
+/// each event would be compared with each agent otherwise.
 async fn killed_between(
     conn: &mut SqliteConnection,
     sought: &str,
@@ -62,7 +63,7 @@ async fn killed_between(
 ) -> sqlx::Result<Vec<(i64, Uuid, i64)>> {
     sqlx::query_as(
         "with k as materialized (
-             select key as place, value ->> 0 as agent_id, value ->> 1 as below, value ->> 2 as issued_from,
+             select key as place, cast(value ->> 0 as text) as agent_id, value ->> 1 as below, value ->> 2 as issued_from,
                     value ->> 3 as org_below
              from json_each(?1)
          )
