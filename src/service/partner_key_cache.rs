@@ -162,7 +162,7 @@ impl PartnerKeyCache {
         let now = self.clock.steady();
         let (found, fetch) = held.find(kid, candidates, now);
         // While too many fetches run, this one is still due: nothing was asked.
-        if fetch && let Some(permit) = self.fetches.take(&partner.org_id) {
+        if fetch && let Some(permit) = self.fetches.take(&partner.org_id, now) {
             (held.asked_at, held.is_fetching) = (Some(now), true);
             let (cache, slot) = (Arc::clone(self), Arc::clone(&slot));
             let uri = held.uri.clone();
@@ -180,7 +180,7 @@ impl PartnerKeyCache {
         permit: FetchSlot,
     ) {
         let fetched = published_keys(&self.fetcher, uri).await;
-        drop(permit);
+        permit.end(self.clock.steady());
         metrics::partner_keys_fetched(fetched.is_ok());
         let mut held = lock(slot);
         // An operator may have changed the partner meanwhile.
