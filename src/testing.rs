@@ -236,6 +236,11 @@ pub mod keys {
         pub use crate::keys::row_seal::new_record;
     }
 }
+pub mod outbound {
+    pub mod network {
+        pub use crate::outbound::network::{OuterNetwork, SystemNetwork};
+    }
+}
 pub mod service {
     pub mod clients {
         pub mod secret {

@@ -67,7 +67,6 @@ pub(crate) use open::open_or_create;
 pub use open::{Opened, Wrapping, migrate, open, open_with};
 pub(crate) use openapi::openapi_document;
 pub(crate) use operator_file::renew_operator_file;
-pub(crate) use partners::fetcher;
 pub(crate) use reload::{Reloading, Reread};
 pub(crate) use serve::serve;
 pub use services::compose;

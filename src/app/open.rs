@@ -11,6 +11,7 @@ use crate::config::{Config, DatabaseUrl};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::keys::Keyring;
 use crate::keys::cursor::CursorKey;
+use crate::outbound::network::{OuterNetwork, SystemNetwork};
 use crate::service::clients::secret::{HashPool, Secrets};
 use crate::service::clock::measure_clock;
 use crate::service::codes::Codes;
@@ -63,6 +64,8 @@ pub struct Opened {
     pub clock: Arc<StoreClock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Where the servers of others are.
+    pub network: Arc<dyn OuterNetwork>,
     /// The absolute path of the SQLite file, if it was made just now.
     pub new_store: Option<PathBuf>,
 }
@@ -217,6 +220,7 @@ pub async fn open_with(
         idempotency,
         clock,
         entropy,
+        network: Arc::new(SystemNetwork),
         new_store,
     })
 }

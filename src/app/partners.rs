@@ -32,7 +32,7 @@ impl Opened {
     pub fn assertions(&self, config: &Config) -> Result<Assertions, AppError> {
         let (store, issuer) = (&self.store, &config.token.issuer);
         let clock = Arc::clone(&self.clock);
-        let (fetcher, without_system) = fetcher(config)?;
+        let (fetcher, without_system) = self.fetcher(config)?;
         if let Some(why) = without_system {
             tracing::warn!("{why}");
         }
@@ -41,21 +41,27 @@ impl Opened {
         let partners = PartnerTokens::new(Arc::clone(store), records, keys, issuer);
         Ok(Assertions::new(Arc::clone(store), issuer, partners))
     }
-}
 
-/// What makes requests of others, as configured, and what is wrong with the authorities of the system,
-/// in words for an operator.
-pub(crate) fn fetcher(config: &Config) -> Result<(Fetcher, Option<String>), AppError> {
-    let outbound = &config.outbound;
-    let system = outbound.system_certs.as_deref();
-    let loaded = Trust::load(system, outbound.ca_cert.as_deref());
-    let loaded = loaded.map_err(|fault| AppError::Other(fault.to_string()))?;
-    let whose = match system {
-        Some(_) => "the file that the environment variable SSL_CERT_FILE names",
-        None => "the system's file of authorities",
-    };
-    let told = loaded.without_system.map(|fault| {
-        format!("{whose} cannot be used, so no authority but outbound.ca_cert is trusted: {fault}")
-    });
-    Ok((Fetcher::new(outbound.allow.clone(), loaded.trust), told))
+    /// What makes requests of others, as configured, and what is wrong with the authorities of the system,
+    /// in words for an operator.
+    pub(crate) fn fetcher(&self, config: &Config) -> Result<(Fetcher, Option<String>), AppError> {
+        let outbound = &config.outbound;
+        let system = outbound.system_certs.as_deref();
+        let loaded = Trust::load(system, outbound.ca_cert.as_deref());
+        let loaded = loaded.map_err(|fault| AppError::Other(fault.to_string()))?;
+        let whose = match system {
+            Some(_) => "the file that the environment variable SSL_CERT_FILE names",
+            None => "the system's file of authorities",
+        };
+        let told = loaded.without_system.map(|fault| {
+            format!(
+                "{whose} cannot be used, so no authority but outbound.ca_cert is trusted: {fault}"
+            )
+        });
+        let network = Arc::clone(&self.network);
+        Ok((
+            Fetcher::new(outbound.allow.clone(), loaded.trust, network),
+            told,
+        ))
+    }
 }

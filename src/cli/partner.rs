@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::api::partners::{ExaminedTokenJson, KnownKeyJson, PartnerJson, PartnerKeysJson};
-use crate::app::{self, Opened};
+use crate::app::Opened;
 use crate::config::Config;
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
@@ -106,7 +106,7 @@ pub(super) async fn run(
         PartnerCommand::Show { id } => print(partners.show(id, None).await?, out),
         PartnerCommand::Keys { id } => {
             let partner = partners.show(id, None).await?;
-            let (fetcher, without_system) = app::fetcher(config)?;
+            let (fetcher, without_system) = opened.fetcher(config)?;
             let found = current_keys(&fetcher, &partner.terms.keys).await;
             let found = found.map_err(|fault| {
                 let why = [Some(error_chain(&fault)), without_system];

@@ -12,9 +12,9 @@ use url::Host;
 
 use crate::domain::host_port::HostPort;
 
-use super::address::is_public;
 use super::allow::AllowedTargets;
 use super::fault::FetchFault;
+use super::network::OuterNetwork;
 use super::trust::Trust;
 
 /// The most addresses of one name that are tried.
@@ -25,8 +25,9 @@ pub(super) async fn connect(
     target: &HostPort,
     allowed: &AllowedTargets,
     trust: &Trust,
+    network: &dyn OuterNetwork,
 ) -> Result<TlsStream<TcpStream>, FetchFault> {
-    let stream = open(target, allowed, resolve).await?;
+    let stream = open(target, allowed, network).await?;
     let connector = TlsConnector::from(std::sync::Arc::clone(&trust.0));
     let name = server_name(target).map_err(FetchFault::Tls)?;
     connector
@@ -39,27 +40,30 @@ pub(super) async fn connect(
 async fn open(
     target: &HostPort,
     allowed: &AllowedTargets,
-    resolve: impl AsyncFn(&HostPort) -> io::Result<Vec<SocketAddr>>,
+    network: &dyn OuterNetwork,
 ) -> Result<TcpStream, FetchFault> {
-    let found = resolve(target).await.map_err(FetchFault::Resolve)?;
-    reach(&judge(found, allowed.names(target))).await
+    let found = addresses(target, network).await;
+    let found = found.map_err(FetchFault::Resolve)?;
+    reach(&judge(found, allowed.names(target), network)).await
 }
 
 /// The addresses that may be connected.
-fn judge(mut found: Vec<SocketAddr>, is_allowed: bool) -> Vec<SocketAddr> {
-    found.retain(|address| is_allowed || is_public(address.ip()));
+fn judge(
+    mut found: Vec<SocketAddr>,
+    is_allowed: bool,
+    network: &dyn OuterNetwork,
+) -> Vec<SocketAddr> {
+    found.retain(|address| is_allowed || network.is_public(address.ip()));
     found
 }
 
 /// The addresses of the target.
-async fn resolve(target: &HostPort) -> io::Result<Vec<SocketAddr>> {
+async fn addresses(target: &HostPort, network: &dyn OuterNetwork) -> io::Result<Vec<SocketAddr>> {
     let port = target.port();
-    let found: Vec<SocketAddr> = match target.host() {
+    let found = match target.host() {
         Host::Ipv4(v4) => vec![(*v4, port).into()],
         Host::Ipv6(v6) => vec![(*v6, port).into()],
-        Host::Domain(name) => tokio::net::lookup_host((name.as_str(), port))
-            .await?
-            .collect(),
+        Host::Domain(name) => network.resolve(name, port).await?,
     };
     if found.is_empty() {
         return Err(io::ErrorKind::NotFound.into());
@@ -92,11 +96,38 @@ fn server_name(target: &HostPort) -> io::Result<ServerName<'static>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Mutex;
 
+    use async_trait::async_trait;
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::outbound::network::SystemNetwork;
+
+    /// A network in which every name leads to each of these turns, one after another.
+    #[derive(Debug)]
+    struct Turns(Mutex<Vec<Vec<SocketAddr>>>);
+
+    impl Turns {
+        fn of(turns: &[&[SocketAddr]]) -> Self {
+            Self(Mutex::new(turns.iter().map(|turn| turn.to_vec()).collect()))
+        }
+
+        fn left(&self) -> usize {
+            self.0.lock().unwrap().len()
+        }
+    }
+
+    #[async_trait]
+    impl OuterNetwork for Turns {
+        async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+            Ok(self.0.lock().unwrap().remove(0))
+        }
+
+        fn is_public(&self, address: IpAddr) -> bool {
+            SystemNetwork.is_public(address)
+        }
+    }
 
     #[test]
     fn of_several_addresses_only_public_ones_stay() {
@@ -107,8 +138,9 @@ mod tests {
             "[2606:4700::1]:443",
         ];
         let found: Vec<SocketAddr> = addresses.map(|text| text.parse().unwrap()).into();
-        assert_eq!(judge(found.clone(), false), [found[1], found[3]]);
-        assert_eq!(judge(found.clone(), true), found);
+        let judged = |is_allowed| judge(found.clone(), is_allowed, &SystemNetwork);
+        assert_eq!(judged(false), [found[1], found[3]]);
+        assert_eq!(judged(true), found);
     }
 
     #[tokio::test]
@@ -116,18 +148,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap();
         let target = HostPort::parse("rebinding.example:443").unwrap();
-        let turns = AtomicUsize::new(0);
         // It leads to the listener at first, and nowhere whenever it is asked again.
-        let resolve = async |_: &HostPort| {
-            let first = turns.fetch_add(1, Ordering::SeqCst) == 0;
-            Ok(if first { vec![own] } else { vec![] })
-        };
-        let refused = open(&target, &AllowedTargets::default(), resolve).await;
+        let turns = || Turns::of(&[&[own], &[]]);
+        let network = turns();
+        let refused = open(&target, &AllowedTargets::default(), &network).await;
         assert!(matches!(refused, Err(FetchFault::Address)), "{refused:?}");
-        turns.store(0, Ordering::SeqCst);
+        let network = turns();
         let allowed = AllowedTargets::new(vec![target.clone()]);
-        assert!(open(&target, &allowed, resolve).await.is_ok());
-        assert_eq!(turns.load(Ordering::SeqCst), 1);
+        assert!(open(&target, &allowed, &network).await.is_ok());
+        assert_eq!(network.left(), 1);
         // The refused turn never got here: one connection waits, and no second one.
         listener.accept().await.unwrap();
         let more = listener.accept();

@@ -2,6 +2,7 @@
 //! time nor memory is unbounded.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use super::allow::AllowedTargets;
 use super::caching::freshness;
 use super::connect::connect;
 use super::fault::FetchFault;
+use super::network::OuterNetwork;
 use super::trust::Trust;
 
 /// How long one request may take, from the resolution of the name to the last byte.
@@ -45,14 +47,16 @@ pub struct Fetched {
 pub struct Fetcher {
     allowed: AllowedTargets,
     trust: Trust,
+    network: Arc<dyn OuterNetwork>,
 }
 
 impl Fetcher {
-    /// Fetches from the public Internet, and from these targets wherever they are.
-    pub fn new(allowed: Vec<HostPort>, trust: Trust) -> Self {
+    /// Fetches from what is public in this network, and from these targets wherever they are.
+    pub fn new(allowed: Vec<HostPort>, trust: Trust, network: Arc<dyn OuterNetwork>) -> Self {
         Self {
             allowed: AllowedTargets::new(allowed),
             trust,
+            network,
         }
     }
 
@@ -68,7 +72,7 @@ impl Fetcher {
     }
 
     async fn get(&self, url: &Url, target: &HostPort) -> Result<Fetched, FetchFault> {
-        let stream = connect(target, &self.allowed, &self.trust).await?;
+        let stream = connect(target, &self.allowed, &self.trust, &*self.network).await?;
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .handshake(TokioIo::new(stream))
@@ -143,6 +147,7 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
+    use crate::outbound::network::SystemNetwork;
 
     const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tls");
 
@@ -230,7 +235,7 @@ mod tests {
         let loaded = Trust::load(Some(Path::new(&format!("{VECTORS}/a.crt"))), None).unwrap();
         assert!(loaded.without_system.is_none());
         let allowed = allowed.iter().map(|text| HostPort::parse(text).unwrap());
-        Fetcher::new(allowed.collect(), loaded.trust)
+        Fetcher::new(allowed.collect(), loaded.trust, Arc::new(SystemNetwork))
     }
 
     async fn fetched(certificate: &str, answer: Answer) -> Result<Fetched, FetchFault> {

@@ -26,6 +26,7 @@ use sealwright::testing::http::serve::Rules;
 use sealwright::testing::http::state::State;
 use sealwright::testing::keys::algorithm::{GeneratedKey, RsaBits, generate};
 use sealwright::testing::keys::row_seal;
+use sealwright::testing::outbound::network::{OuterNetwork, SystemNetwork};
 use sealwright::testing::service::clients::secret::Secret;
 use sealwright::testing::service::manage::agents::{Agents, NewAgent};
 use sealwright::testing::service::manage::credentials::Rotation;
@@ -131,7 +132,7 @@ impl<'d> TestApp<'d> {
             database,
             settings,
             Arc::new(Time::at(NOW, database.clock())),
-            0,
+            (0, Arc::new(SystemNetwork)),
         )
         .await
     }
@@ -140,16 +141,17 @@ impl<'d> TestApp<'d> {
         database: &'d Database,
         settings: &[(&str, &str)],
         clock: Arc<Time>,
-        ahead: i64,
+        (ahead, network): (i64, Arc<dyn OuterNetwork>),
     ) -> Self {
         let config = config(database, settings);
         let entropy = Arc::new(GatedEntropy::default());
         let drawn: Arc<dyn Entropy> = Arc::clone(&entropy) as _;
         let own_clock = clock.process(ahead);
         let told: Arc<dyn Clock> = Arc::clone(&own_clock) as _;
-        let opened = app::open_with(&config, Wrapping::Serving, told, drawn)
+        let mut opened = app::open_with(&config, Wrapping::Serving, told, drawn)
             .await
             .unwrap();
+        opened.network = network;
         opened.watch.look().await.unwrap();
         plant_signing_key(&opened).await;
         opened.keys.ensure_signing_key().await.unwrap();
@@ -186,12 +188,23 @@ impl<'d> TestApp<'d> {
 
     /// As [`Self::beside`], with these configuration keys.
     pub async fn beside_with(&self, settings: &[(&str, &str)]) -> Self {
-        Self::at(self.database, settings, Arc::clone(&self.clock), 0).await
+        self.beside_in(Arc::new(SystemNetwork), settings).await
+    }
+
+    /// As [`Self::beside_with`], in this network.
+    pub async fn beside_in(
+        &self,
+        network: Arc<dyn OuterNetwork>,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let clock = Arc::clone(&self.clock);
+        Self::at(self.database, settings, clock, (0, network)).await
     }
 
     /// Another process over the same database. Its clock is ahead by `seconds`.
     pub async fn beside_ahead(&self, seconds: i64, settings: &[(&str, &str)]) -> Self {
-        Self::at(self.database, settings, Arc::clone(&self.clock), seconds).await
+        let (clock, network) = (Arc::clone(&self.clock), Arc::new(SystemNetwork));
+        Self::at(self.database, settings, clock, (seconds, network)).await
     }
 
     // ---- agents, credentials and scopes, changed as an operator changes them

@@ -1,13 +1,19 @@
 //! Servers of keys: slow, huge, elsewhere, without names; and what is told of them.
 
-use std::sync::atomic::Ordering;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all, ready};
+use sealwright::testing::outbound::network::OuterNetwork;
 use serde_json::{Value, json};
 
-use super::platform::{CLUSTER, Platform, Stage, account, ask_at, run};
+use super::platform::{
+    CLUSTER, Platform, Stage, VECTORS, account, ask_at, new_key, patiently, run,
+};
 use crate::harness::answer::Answer;
-use crate::harness::app::{AGENTS, TOKEN, bearer, wait_until};
+use crate::harness::app::{AGENTS, OAUTH_TOKEN, TOKEN, bearer, wait_until};
 use crate::http::token::INVALID_CLIENT;
 
 with_platform! {
@@ -15,6 +21,8 @@ with_platform! {
     no_address_outside_the_rule_is_connected_for_a_token,
     keys_without_names_verify_tokens_with_and_without_one,
     an_admin_of_one_organization_learns_nothing_of_the_network,
+    a_name_that_leads_elsewhere_later_is_not_followed_there,
+    a_server_of_keys_that_lies_or_redirects_proves_nobody,
 }
 
 /// An agent that trusts an account of the cluster. Returns the id of the partner.
@@ -155,4 +163,126 @@ async fn an_admin_of_one_organization_learns_nothing_of_the_network(stage: &Stag
         assert_eq!(answer.body, told[0].body);
         assert!(details.iter().all(|detail| !answer.body.contains(detail)));
     }
+}
+
+/// A network in which 127.0.0.1 is public and nothing else is, and every name leads to these places.
+#[derive(Debug)]
+struct Rebinding {
+    places: Mutex<Vec<SocketAddr>>,
+    asked: AtomicUsize,
+}
+
+impl OuterNetwork for Rebinding {
+    fn resolve<'s, 'n, 'f>(
+        &'s self,
+        _: &'n str,
+        _: u16,
+    ) -> BoxFuture<'f, io::Result<Vec<SocketAddr>>>
+    where
+        Self: 'f,
+        's: 'f,
+        'n: 'f,
+    {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Box::pin(ready(Ok(self.places.lock().unwrap().clone())))
+    }
+
+    fn is_public(&self, address: IpAddr) -> bool {
+        address == Ipv4Addr::LOCALHOST
+    }
+}
+
+async fn a_name_that_leads_elsewhere_later_is_not_followed_there(stage: &Stage<'_>) {
+    trusting(stage).await;
+    let platform = &stage.platform;
+    let elsewhere = Platform::start_at("127.0.0.2:0").await;
+    *elsewhere.keys.lock().unwrap() = vec![("k2".to_owned(), new_key())];
+    let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, platform.port));
+    let outside = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), elsewhere.port));
+    let network = Arc::new(Rebinding {
+        places: Mutex::new(vec![inside]),
+        asked: AtomicUsize::new(0),
+    });
+    let trust = format!("{VECTORS}/a.crt");
+    let settings = [
+        ("outbound.ca_cert", &*trust),
+        ("limits.failures_per_minute", "0"),
+    ];
+    let app = stage.app.beside_in(Arc::clone(&network) as _, &settings);
+    let app = app.await;
+    let ask = async |token: &str| {
+        patiently(async || ask_at(&app, OAUTH_TOKEN, "reports", token, "").await).await
+    };
+    let good = platform.sign(&stage.of_cluster());
+    assert_eq!(ask(&good).await.status, 200);
+    // A key that is unknown has the keys fetched again, which is over once the token is refused.
+    let forged = elsewhere.sign(&stage.of_cluster());
+    let turns = [vec![outside], vec![outside, inside], vec![inside, outside]];
+    for (turn, places) in turns.into_iter().enumerate() {
+        *network.places.lock().unwrap() = places;
+        stage.app.clock.advance(31);
+        assert_eq!(ask(&forged).await.status, 401);
+        assert_eq!(network.asked.load(Ordering::SeqCst), turn + 2);
+        assert_eq!(platform.seen(), turn + 1);
+        assert_eq!(ask(&good).await.status, 200);
+    }
+    assert_eq!(elsewhere.opened(), 0);
+}
+
+async fn a_server_of_keys_that_lies_or_redirects_proves_nobody(stage: &Stage<'_>) {
+    let partner = trusting(stage).await;
+    let (app, platform) = (&stage.app, &stage.platform);
+    let token = platform.sign(&stage.of_cluster());
+    let test = format!("POST /api/v1/partners/{partner}/test");
+    let trial = json!({ "agentId": "reports", "assertion": token });
+    let keys = platform.key_set().to_string();
+    let answer = |head: String, body: &str| format!("HTTP/1.1 {head}\r\n\r\n{body}");
+    let with_length = |length: usize| format!("200 OK\r\ncontent-length: {length}");
+    let mut lies = vec![
+        answer(with_length(keys.len() + 1), &keys),
+        answer(with_length(keys.len() - 1), &keys),
+        answer(with_length(0), &keys),
+        answer("200 OK\r\ntransfer-encoding: chunked".to_owned(), &keys),
+        answer(
+            "200 OK\r\ncontent-type: application/jwk-set+json".to_owned(),
+            "<html></html>",
+        ),
+        answer("203 Non-Authoritative Information".to_owned(), &keys),
+    ];
+    // It would find the keys there, at the target that is allowed.
+    lies.extend([301, 302, 303, 307, 308].map(|status| {
+        let head = format!(
+            "{status} Moved\r\nlocation: {}\r\ncontent-length: {}",
+            platform.uri(),
+            keys.len()
+        );
+        answer(head, &keys)
+    }));
+    for (turn, lie) in lies.into_iter().enumerate() {
+        *platform.raw.lock().unwrap() = Some(lie.clone());
+        let first = stage.ask("reports", &token, "").await;
+        first.is_error(503, "temporarily_unavailable");
+        wait_until("the fetch has failed", async || {
+            let told = stage.send(&test, &trial).await;
+            assert_eq!(told.text("failedCheck"), "keys", "{lie}");
+            platform.seen() > turn && !told.text("reason").contains("being fetched")
+        })
+        .await;
+        let again = stage.ask("reports", &token, "").await;
+        again.is_error(503, "temporarily_unavailable");
+        assert_eq!(platform.seen(), turn + 1, "{lie}");
+        app.clock.advance(10);
+    }
+    *platform.raw.lock().unwrap() = None;
+    // The keys of another issuer verify nothing of this one.
+    let other = Platform::start().await;
+    *platform.answer.lock().unwrap() = Some(other.key_set().to_string());
+    let refused = stage.ask_patiently("reports", &token).await;
+    refused.is(401, INVALID_CLIENT);
+    *platform.answer.lock().unwrap() = None;
+    app.clock.advance(601);
+    wait_until("its own keys are fetched", async || {
+        stage.ask("reports", &token, "").await.status == 200
+    })
+    .await;
 }

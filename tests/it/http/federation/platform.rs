@@ -20,7 +20,7 @@ use crate::harness::answer::Answer;
 use crate::harness::app::{AGENTS, Agent, ISSUER, TOKEN, TestApp, bearer, encode, wait_until};
 use crate::harness::database::Database;
 
-const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tls");
+pub const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tls");
 
 const URN: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -28,8 +28,10 @@ const URN: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 pub struct Platform {
     pub port: u16,
     pub keys: Mutex<Vec<(String, EcdsaKeyPair)>>,
-    /// What is answered; the keys if it is `None`.
+    /// The body that is answered; the keys if it is `None`.
     pub answer: Mutex<Option<String>>,
+    /// The whole answer, in place of one with that body.
+    pub raw: Mutex<Option<String>>,
     pub seen: AtomicUsize,
     /// How many connections were opened.
     pub connections: AtomicUsize,
@@ -45,6 +47,10 @@ pub fn new_key() -> EcdsaKeyPair {
 
 impl Platform {
     pub async fn start() -> Arc<Self> {
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    pub async fn start_at(place: &str) -> Arc<Self> {
         let chain = CertificateDer::from_pem_file(format!("{VECTORS}/a.crt")).unwrap();
         let key = PrivateKeyDer::from_pem_file(format!("{VECTORS}/a.key")).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -55,11 +61,12 @@ impl Platform {
             .with_single_cert(vec![chain], key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(place).await.unwrap();
         let platform = Arc::new(Self {
             port: listener.local_addr().unwrap().port(),
             keys: Mutex::new(vec![("k1".to_owned(), new_key())]),
             answer: Mutex::new(None),
+            raw: Mutex::new(None),
             seen: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             is_silent: AtomicBool::new(false),
@@ -86,6 +93,9 @@ impl Platform {
     }
 
     pub fn answer(&self) -> String {
+        if let Some(raw) = self.raw.lock().unwrap().clone() {
+            return raw;
+        }
         let body = self.answer.lock().unwrap().clone();
         let body = body.unwrap_or_else(|| self.key_set().to_string());
         format!(
