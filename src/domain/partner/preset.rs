@@ -41,7 +41,7 @@ impl PartnerPreset {
     }
 
     /// The issuer, if there is only one.
-    pub(super) fn issuer(self) -> Option<PartnerIssuer> {
+    pub(crate) fn issuer(self) -> Option<PartnerIssuer> {
         match self {
             Self::GitHub => {
                 PartnerIssuer::parse("https://token.actions.githubusercontent.com").ok()

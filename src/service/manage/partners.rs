@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::org::OrgId;
 use crate::domain::partner::draft::PartnerDraft;
+use crate::domain::partner::preset::PartnerPreset;
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::PartnerKeySet;
 use crate::domain::partner::terms::{PartnerId, PartnerStatus};
@@ -117,11 +118,17 @@ impl Partners {
     ) -> Result<Partner, ManageError> {
         let request = request.into();
         let preset = draft.preset;
-        let completed = draft.complete().and_then(|made| {
-            let own = made.0.is_same_url(&self.issuer);
-            let error = || vec![FieldError::new("/issuer", OWN_ISSUER)];
-            if own { Err(error()) } else { Ok(made) }
-        });
+        let issuer = draft.issuer.clone();
+        let issuer = issuer.or(preset.and_then(PartnerPreset::issuer));
+        let is_own = issuer.is_some_and(|issuer| issuer.is_same_url(&self.issuer));
+        let own = is_own.then(|| FieldError::new("/issuer", OWN_ISSUER));
+        let completed = match (draft.complete(), own) {
+            (Ok(made), None) => Ok(made),
+            (made, own) => Err(own
+                .into_iter()
+                .chain(made.err().unwrap_or_default())
+                .collect()),
+        };
         let org_id = self.org_of(chosen, request.caller).await?;
         let (org_id, issuer, terms) = match (org_id, completed) {
             (Ok(org_id), Ok((issuer, terms))) => (org_id, issuer, terms),

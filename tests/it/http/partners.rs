@@ -313,14 +313,15 @@ async fn the_issuer_of_this_server_is_no_partner(app: &TestApp<'_>) {
         for line in ["POST /api/v1/partners", "POST /api/v1/partners?dryRun=true"] {
             let refused = send(app, &admin, line, &cluster_of(issuer)).await;
             assert_eq!(fields(&refused), ["/issuer"], "{issuer}");
+            // Whatever else is wrong is told too.
+            let faulty = json!({ "name": "n", "issuer": issuer, "orgId": "nobody" });
+            let refused = send(app, &admin, line, &faulty).await;
+            let all = ["/orgId", "/issuer", "/jwksUri", "/requiredClaims"];
+            assert_eq!(fields(&refused), all, "{issuer}");
         }
     }
-    make(
-        app,
-        &admin,
-        &cluster_of("https://auth.sealwright.test/realm"),
-    )
-    .await;
+    let other = cluster_of("https://auth.sealwright.test/realm");
+    make(app, &admin, &other).await;
 }
 
 async fn keys_that_are_handed_in_are_public_ones(app: &TestApp<'_>) {
