@@ -86,10 +86,14 @@ pub(in crate::store) enum RowLock {
     Update,
 }
 
-/// The agents to compare, each with the lock that its row needs. All writes lock in the order of
-/// ids, and a row that is changed too is locked for that at once, so two writes that need the same
-/// rows never wait for each other. That holds for one write alone: several in one commit lock in their
-/// own order, and the database ends one of two that wait for each other.
+/// The agents to compare, each with the lock that its row needs.
+///
+/// A commit locks rows in this order: the version of the revocation list if tokens die, all partners
+/// that its writes change or rely on, and then for each write its agents and after them its
+/// organizations; each kind in the order of ids. A row that is changed too is locked for that at once,
+/// so two commits of one write each that need the same rows never wait for each other, and neither do
+/// two that need the same partner. Several writes in one commit lock agents in their own order, and the
+/// database ends one of two that wait for each other.
 pub(in crate::store) fn row_locks<'a>(
     conditions: &'a [CommitCondition],
     changed: Option<&'a AgentId>,

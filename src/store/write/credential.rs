@@ -5,6 +5,7 @@ use crate::domain::credential::{Credential, CredentialKind, CredentialLabel, Sec
 use crate::domain::event::Event;
 use crate::domain::event::facts::{CredentialFacts, TrustFacts};
 use crate::domain::id::{AgentId, CredentialId};
+use crate::domain::partner::terms::PartnerId;
 use crate::domain::time::Timestamp;
 
 use super::previous::Previous;
@@ -70,6 +71,17 @@ impl CredentialChange {
                 &credential.agent_id
             }
             Self::End { agent_id, .. } | Self::Rehash { agent_id, .. } => agent_id,
+        }
+    }
+
+    /// The partner that the agent of a new credential is to trust.
+    pub(super) fn partner_id(&self) -> Option<PartnerId> {
+        match self {
+            Self::Create { credential, .. } | Self::Rotate { credential, .. } => {
+                let federation = credential.federation.as_ref()?;
+                Some(federation.partner_id)
+            }
+            Self::End { .. } | Self::Rehash { .. } => None,
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::domain::act::Act;
 use crate::domain::event::Event;
 use crate::domain::id::{AgentId, Jti};
+use crate::domain::partner::terms::PartnerId;
 use crate::store::reply::ReplyRecord;
 
 mod agent;
@@ -41,6 +42,7 @@ pub use org::OrgChange;
 pub use outcome::Outcome;
 pub(in crate::store) use outcome::{Kill, transition};
 pub(crate) use partner::PartnerChange;
+pub(in crate::store) use partner::PartnerLock;
 pub(in crate::store) use previous::{Effect, EndedColumns, Previous, effect};
 pub(crate) use refusal::RefusedRequests;
 pub use scope::ScopeChange;
@@ -137,6 +139,15 @@ impl Change {
         match self {
             Self::Agent(change) => Some(change.agent_id()),
             Self::Credential(change) => Some(change.agent_id()),
+            _ => None,
+        }
+    }
+
+    /// The partner whose row the change replaces or relies on.
+    pub(in crate::store) fn partner_lock(&self) -> Option<(PartnerId, PartnerLock)> {
+        match self {
+            Self::Partner(change) => change.lock(),
+            Self::Credential(change) => Some((change.partner_id()?, PartnerLock::Keep)),
             _ => None,
         }
     }

@@ -10,7 +10,9 @@ use crate::domain::partner::pointer::ClaimPointer;
 use crate::domain::partner::preset::PartnerPreset;
 use crate::domain::partner::record::{Partner, PartnerTerms};
 use crate::domain::partner::source::JwksUri;
-use crate::domain::partner::terms::{PartnerAlgorithms, PartnerAudiences, PartnerStatus};
+use crate::domain::partner::terms::{
+    PartnerAlgorithms, PartnerAudiences, PartnerId, PartnerStatus,
+};
 
 /// What can be changed about a partner. Each variant lists the outcomes that it can have besides
 /// `Applied`. `before` is the partner as it was when the change was decided.
@@ -38,7 +40,29 @@ pub enum PartnerChange {
     Delete(Box<Partner>),
 }
 
+/// How a partner's row is locked until the commit, the weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store) enum PartnerLock {
+    /// It must not go away. Others may change it.
+    Keep,
+    /// It will be changed.
+    Update,
+    /// It will be deleted.
+    Delete,
+}
+
 impl PartnerChange {
+    /// The partner that this changes or deletes; `None` for a new one.
+    pub(super) fn lock(&self) -> Option<(PartnerId, PartnerLock)> {
+        match self {
+            Self::Create(..) => None,
+            Self::Update { before, .. } | Self::SetStatus { before, .. } => {
+                Some((before.partner_id, PartnerLock::Update))
+            }
+            Self::Delete(before) => Some((before.partner_id, PartnerLock::Delete)),
+        }
+    }
+
     /// The audit event of the change.
     pub(super) fn event(&self) -> Event {
         match self {

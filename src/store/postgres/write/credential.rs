@@ -17,7 +17,7 @@ use crate::store::write::{
 use super::super::errors::broken;
 use super::agent::kill_agent;
 use super::new_credential::insert_credential;
-use super::partner::lock_partner;
+use super::partner::has_partner;
 use super::status::status_of;
 
 /// Applies one change of `by`. `killed` is the version of the revocation list if this change raises
@@ -208,7 +208,7 @@ async fn refuse_new(
     let Some(federation) = &credential.federation else {
         return Ok(None);
     };
-    let is_there = lock_partner(conn, federation.partner_id).await?;
+    let is_there = has_partner(conn, federation.partner_id).await?;
     Ok((!is_there).then_some(Outcome::PartnerGone))
 }
 

@@ -144,6 +144,7 @@ pub(super) async fn apply_all(
     if writes.iter().any(|write| write.change.names()) {
         lock_names(conn).await?;
     }
+    partner::lock_partners(conn, writes).await?;
     let mut version = before;
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {

@@ -1,5 +1,7 @@
 //! What can be changed about partners, on PostgreSQL. The same functions in the same order as on
-//! SQLite.
+//! SQLite, which needs no locks of rows.
+
+use std::collections::BTreeMap;
 
 use sqlx::postgres::PgConnection;
 
@@ -8,7 +10,7 @@ use crate::domain::partner::record::{Partner, PartnerTerms};
 use crate::domain::partner::terms::{PartnerId, PartnerStatus};
 use crate::domain::time::Timestamp;
 use crate::store::partner::PartnerTermsColumns;
-use crate::store::write::{Outcome, PartnerChange};
+use crate::store::write::{Outcome, PartnerChange, PartnerLock, Write};
 
 /// Applies one change.
 pub(super) async fn apply(
@@ -123,12 +125,7 @@ async fn delete_partner(
     at: Timestamp,
     before: &Partner,
 ) -> sqlx::Result<Outcome> {
-    // A second deletion waits here, and nothing is changed while the credentials are looked for.
-    let sql = "select version from partner where partner_id = $1 for update";
-    sqlx::query(sql)
-        .bind(before.partner_id.0)
-        .fetch_optional(&mut *conn)
-        .await?;
+    // The row is locked: no credential is made while those of the partner are looked for.
     let sql = "select exists (select 1 from credential c join agent a on a.agent_id = c.agent_id
                               where c.partner_id = $1 and (c.expires_at is null or c.expires_at > $2)
                                 and a.status <> 'decommissioned')";
@@ -149,12 +146,33 @@ async fn delete_partner(
     Ok(changed_or_not(deleted.rows_affected()))
 }
 
-/// Whether there is such a partner. It is not deleted before the commit.
-pub(super) async fn lock_partner(
+/// Locks the partners that these writes change, delete or rely on, before any agent is locked.
+pub(super) async fn lock_partners(conn: &mut PgConnection, writes: &[Write]) -> sqlx::Result<()> {
+    let mut locks = BTreeMap::new();
+    for (partner_id, lock) in writes.iter().filter_map(|one| one.change.partner_lock()) {
+        let held = locks.entry(partner_id).or_insert(lock);
+        *held = lock.max(*held);
+    }
+    for (partner_id, lock) in locks {
+        let sql = match lock {
+            PartnerLock::Keep => "select from partner where partner_id = $1 for key share",
+            PartnerLock::Update => "select from partner where partner_id = $1 for no key update",
+            PartnerLock::Delete => "select from partner where partner_id = $1 for update",
+        };
+        sqlx::query(sql)
+            .bind(partner_id.0)
+            .fetch_optional(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether there is such a partner. Its row is locked, so it is not deleted before the commit.
+pub(super) async fn has_partner(
     conn: &mut PgConnection,
     partner_id: PartnerId,
 ) -> sqlx::Result<bool> {
-    let sql = "select true from partner where partner_id = $1 for key share";
+    let sql = "select true from partner where partner_id = $1";
     let found: Option<bool> = sqlx::query_scalar(sql)
         .bind(partner_id.0)
         .fetch_optional(conn)

@@ -142,7 +142,7 @@ async fn delete_partner(
 
 /// Whether there is such a partner. The transaction holds the write lock, so it is not deleted before
 /// the commit.
-pub(super) async fn lock_partner(
+pub(super) async fn has_partner(
     conn: &mut SqliteConnection,
     partner_id: PartnerId,
 ) -> sqlx::Result<bool> {
