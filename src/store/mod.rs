@@ -75,6 +75,7 @@ pub use holders::ScopeHolders;
 pub use journal::{Lease, Pass, PassOutcome, Settlement, Unsettled};
 pub use key::{KeyRecord, KeyState, Sealed, StoreKey, StoredKeys};
 pub use log::{LogAppend, LogEntry, LogEntryKind, LogHead, LogNode};
+pub(crate) use partner::PartnerHolder;
 pub use process::{PROCESS_TTL, ProcessRecord, ProcessReport, SilentUser};
 pub use records::Records;
 pub use reply::{REPLY_TTL, ReplyPlace, ReplyRecord};

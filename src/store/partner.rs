@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::domain::Invalid;
-use crate::domain::agent::Audience;
+use crate::domain::agent::{Audience, Epoch};
 use crate::domain::credential::PublicKeys;
 use crate::domain::id::AgentId;
 use crate::domain::org::OrgId;
@@ -43,6 +43,7 @@ pub trait ReadPartners: Send + Sync {
         after: Option<PartnerId>,
         limit: i64,
     ) -> Result<Vec<Partner>, StoreError>;
+
     /// Up to `limit` agents that hold a credential of this partner that is live at `now`, in the byte
     /// order of their ids, starting after the id `after`.
     async fn partner_holders(
@@ -51,7 +52,26 @@ pub trait ReadPartners: Send + Sync {
         now: Timestamp,
         after: Option<&AgentId>,
         limit: i64,
-    ) -> Result<Vec<AgentId>, StoreError>;
+    ) -> Result<Vec<PartnerHolder>, StoreError>;
+}
+
+/// An agent that holds a live credential of a partner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartnerHolder {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its epoch.
+    pub epoch: Epoch,
+}
+
+impl PartnerHolder {
+    /// From what a backend selects.
+    pub(in crate::store) fn of_row((agent_id, epoch): (String, i64)) -> Result<Self, Broken> {
+        Ok(Self {
+            agent_id: AgentId::parse(&agent_id)?,
+            epoch: Epoch(epoch),
+        })
+    }
 }
 
 /// The columns of a partner, in the order in which every statement names them.

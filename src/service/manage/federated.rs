@@ -11,7 +11,7 @@ use crate::domain::partner::terms::{PartnerId, PartnerStatus};
 use crate::domain::rejection::{FieldError, RejectionCode};
 use crate::service;
 use crate::service::tokens::Caller;
-use crate::store::{AgentChange, Change, CommitCondition, Outcome, PartnerChange};
+use crate::store::{AgentChange, Change, CommitCondition, Outcome, PartnerChange, PartnerHolder};
 
 use super::agents::Agents;
 use super::attempt::MAX_CONFLICTS;
@@ -74,7 +74,7 @@ impl Agents {
     /// Suspends a partner, and kills the live tokens of all agents that hold live credentials of it. That
     /// is one commit for up to 25 agents. Of more, the first commit suspends the partner and kills the
     /// first ones, and others follow. The caller's own tokens die last: whoever has no live token may
-    /// change nothing. If it breaks off, asking again begins anew, with the partner suspended already.
+    /// change nothing. If it breaks off, asking again begins with the agents that are left.
     pub async fn stop_partner(
         &self,
         partners: &Partners,
@@ -134,7 +134,8 @@ impl Agents {
         Err(RejectionCode::PartnerKeptChanging.into())
     }
 
-    /// The agents that hold live credentials of the partner and are not stopped yet, the caller last.
+    /// The agents that hold live credentials of the partner and are not stopped yet: the caller last,
+    /// and first those whose tokens were killed the longest time ago, which an earlier request left.
     /// None once the caller was stopped.
     async fn holders(
         &self,
@@ -147,16 +148,17 @@ impl Agents {
         if caller.is_some_and(|caller| stopped.contains(caller)) {
             return Ok(vec![]);
         }
-        let (mut open, mut after): (Vec<AgentId>, Option<AgentId>) = (vec![], None);
+        let (mut open, mut after): (Vec<PartnerHolder>, Option<AgentId>) = (vec![], None);
         loop {
             let page = partners.holders(partner_id, after.as_ref(), PAGE).await?;
-            after = page.last().cloned();
+            after = page.last().map(|last| last.agent_id.clone());
             if after.is_none() {
                 break;
             }
-            open.extend(page.into_iter().filter(|one| !stopped.contains(one)));
+            let is_open = |one: &PartnerHolder| !stopped.contains(&one.agent_id);
+            open.extend(page.into_iter().filter(is_open));
         }
-        open.sort_by_key(|one| Some(one) == caller);
-        Ok(open)
+        open.sort_by_key(|one| (Some(&one.agent_id) == caller, one.epoch));
+        Ok(open.into_iter().map(|one| one.agent_id).collect())
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::partner::terms::{PartnerId, PartnerStatus};
 use crate::domain::rejection::{Rejection, RejectionCode};
 use crate::service;
 use crate::service::tokens::Caller;
-use crate::store::{Outcome, PartnerChange};
+use crate::store::{Outcome, PartnerChange, PartnerHolder};
 
 use super::attempt::MAX_CONFLICTS;
 use super::error::ManageError;
@@ -99,7 +99,7 @@ impl Partners {
         partner_id: PartnerId,
         after: Option<&AgentId>,
         limit: i64,
-    ) -> Result<Vec<AgentId>, service::Error> {
+    ) -> Result<Vec<PartnerHolder>, service::Error> {
         let now = self.clock.now();
         let found = self.records.partner_holders(partner_id, now, after, limit);
         Ok(found.await?)
@@ -111,7 +111,8 @@ impl Partners {
         if holders.is_empty() {
             return Ok(());
         }
-        let first: Vec<&str> = holders.iter().take(10).map(AgentId::as_str).collect();
+        let first = holders.iter().take(10);
+        let first: Vec<&str> = first.map(|holder| holder.agent_id.as_str()).collect();
         let message = format!(
             "agents hold live credentials of the partner: {}{}",
             first.join(", "),

@@ -11,7 +11,7 @@ use crate::domain::partner::source::PartnerIssuer;
 use crate::domain::partner::terms::PartnerId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
-use crate::store::partner::{PartnerColumns, ReadPartners, partner_row};
+use crate::store::partner::{PartnerColumns, PartnerHolder, ReadPartners, partner_row};
 
 use super::errors::broken;
 use super::lane::ask_again;
@@ -46,7 +46,7 @@ impl ReadPartners for PostgresStore {
         now: Timestamp,
         after: Option<&AgentId>,
         limit: i64,
-    ) -> Result<Vec<AgentId>, StoreError> {
+    ) -> Result<Vec<PartnerHolder>, StoreError> {
         ask_again!(self.general, partner_holders, partner_id, now, after, limit).await
     }
 }
@@ -109,18 +109,18 @@ async fn partner_holders(
     now: Timestamp,
     after: Option<&AgentId>,
     limit: i64,
-) -> sqlx::Result<Vec<AgentId>> {
-    let sql = "select distinct a.agent_id from credential c join agent a on a.agent_id = c.agent_id
+) -> sqlx::Result<Vec<PartnerHolder>> {
+    let sql = "select distinct a.agent_id, a.epoch from credential c join agent a on a.agent_id = c.agent_id
                where c.partner_id = $1 and (c.expires_at is null or c.expires_at > $2)
                  and a.status <> 'decommissioned' and a.agent_id > $3
                order by a.agent_id limit $4";
-    let found: Vec<String> = sqlx::query_scalar(sql)
+    let found: Vec<(String, i64)> = sqlx::query_as(sql)
         .bind(partner_id.0)
         .bind(now.0)
         .bind(after.map_or("", AgentId::as_str))
         .bind(limit)
         .fetch_all(conn)
         .await?;
-    let agents: Result<_, _> = found.iter().map(|id| AgentId::parse(id)).collect();
-    agents.map_err(broken)
+    let holders: Result<_, _> = found.into_iter().map(PartnerHolder::of_row).collect();
+    holders.map_err(broken)
 }

@@ -38,6 +38,7 @@ mod corpus;
 mod keys;
 mod races;
 mod standing;
+mod stops;
 
 with_platform! {
     a_service_account_opens_without_a_secret,
