@@ -1,9 +1,13 @@
 //! Partners and agents that end: while a credential is made for them, and all at once.
 
-use futures_util::future::join;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::{join, join3};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use super::platform::{CLUSTER, Stage, account, run};
+use super::stops::{hold, wait_for};
 use crate::harness::answer::Answer;
 use crate::harness::app::{AGENTS, TestApp, bearer};
 
@@ -14,7 +18,7 @@ with_platform! {
 }
 
 /// How often two requests meet.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 4;
 
 /// The live credentials of partners that do not exist.
 const ORPHANS: &str = "select count(*) from credential c
@@ -24,6 +28,36 @@ const ORPHANS: &str = "select count(*) from credential c
 const TOO_LATE: &str = "select count(*) from audit_event made
     join audit_event ended on ended.agent_id = made.agent_id and ended.id < made.id
     where made.kind = 'credential.created' and ended.kind = 'agent.decommissioned'";
+
+/// The answers to a request for a credential and to another one that is sent while it is made: on
+/// PostgreSQL, in each second round, once the credential was decided and before its row is there.
+async fn meet(
+    app: &TestApp<'_>,
+    round: usize,
+    create: impl Future<Output = Answer>,
+    other: impl Future<Output = Answer>,
+) -> (Answer, Answer) {
+    if round.is_multiple_of(2) {
+        return join(create, other).await;
+    }
+    let held = hold(app, "lock table credential in share mode").await;
+    let is_postgres = held.is_some();
+    let is_over = AtomicBool::new(!is_postgres);
+    let other = async {
+        wait_for(app, 1, || !is_postgres).await;
+        let answer = other.await;
+        is_over.store(true, Ordering::SeqCst);
+        answer
+    };
+    let release = async {
+        wait_for(app, 2, || is_over.load(Ordering::SeqCst)).await;
+        if let Some(held) = held {
+            held.close().await.unwrap();
+        }
+    };
+    let (made, other, ()) = join3(create, other, release).await;
+    (made, other)
+}
 
 /// Sends a request to a process beside the one of the stage.
 async fn send_to(app: &TestApp<'_>, stage: &Stage<'_>, line: &str, body: &Value) -> Answer {
@@ -57,7 +91,9 @@ async fn no_credential_outlives_its_partner(stage: &Stage<'_>) {
             format!("DELETE /api/v1/partners/{partner}"),
             trust(&partner),
         );
-        let (made, deleted) = join(
+        let (made, deleted) = meet(
+            app,
+            round,
             stage.send(&create, &body),
             send_to(&beside, stage, &delete, &Value::Null),
         )
@@ -85,12 +121,15 @@ async fn no_agent_gets_a_credential_once_it_has_ended(stage: &Stage<'_>) {
     let beside = app.beside().await;
     let issuer = json!({ "issuer": CLUSTER });
     let partner = stage.partner("kubernetes", &issuer).await;
-    for round in 0..ROUNDS / 2 {
+    for round in 0..ROUNDS {
         let agent = app.agent_named(&format!("a{round}"), "agents:read").await;
         let create = format!("POST {AGENTS}/{}/credentials", agent.id);
         let end = format!("POST {AGENTS}/{}/decommission", agent.id);
-        let (made, ended) = join(
-            stage.send(&create, &trust(&partner)),
+        let body = trust(&partner);
+        let (made, ended) = meet(
+            app,
+            round,
+            stage.send(&create, &body),
             send_to(&beside, stage, &end, &json!({})),
         )
         .await;
