@@ -1,7 +1,8 @@
 //! The search for an escalation: an agent with `agents:write` and a little more sends random changes
 //! of the management API, as itself and as the agents whose secrets it gets. It never holds a secret
 //! or a token of an agent that has more than it was given, and nothing but a stop reaches an agent
-//! that has more.
+//! that has more. In some sequences it is an admin of another organization than the first one: then
+//! nothing at all reaches what is outside, and nobody gets an admin scope from it.
 //!
 //! Owns the search: `sample` draws agents and compares them, `requests` draws requests, `world` sends
 //! them and looks at what became of the agents. `ESCALATION_SEQUENCES` says how many sequences are

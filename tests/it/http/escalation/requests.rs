@@ -61,7 +61,7 @@ impl ChangeRequest {
         let id = if names_org {
             dice.any(&["default", "other"])
         } else if names_partner {
-            "00000000-0000-4000-8000-000000000000"
+            dice.any(&["00000000-0000-4000-8000-000000000000", names.partner])
         } else {
             &agent
         };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sealwright::testing::domain::agent::{Agent as StoredAgent, AgentStatus, SuspendedBy};
 use sealwright::testing::domain::id::AgentId;
+use sealwright::testing::domain::org::OrgId;
 use sealwright::testing::service::manage::agents::NewAgent;
 use sealwright::testing::store::{AgentRecord, Freshness};
 use serde_json::Value;
@@ -26,8 +27,23 @@ const LESSER: usize = 2;
 const SECRET_PREFIX: &str = "sw_";
 const MIN_SECRET: usize = 30;
 
+/// The organization besides `default`.
+const OTHER: &str = "other";
+
 /// A partner of `default`, which serves all agents.
 const PARTNER: &str = "11111111-1111-4111-8111-111111111111";
+
+/// How many partners of `default` there are besides the one that was made first, or that it is another
+/// one now.
+const PARTNERS_OF_DEFAULT: &str = "select abs(count(*) - 1) + abs(sum(version) - 1) from partner
+    where org_id = 'default' and status = 'active' and name = 'n'";
+
+/// How many organizations are not as they were made, or were made since.
+const CHANGED_ORGS: &str = "select count(*) from org
+    where status <> 'active' or epoch <> 0 or version <> 1 or scopes is not null or org_id not in ('default', 'other')";
+
+/// How many scopes are missing or new.
+const CHANGED_SCOPES: &str = "select count(*) from scope where description in ('New', 'Changed')";
 
 /// How many requests had which end.
 #[derive(Debug, Default)]
@@ -99,9 +115,9 @@ impl<'a> World<'a> {
         }
     }
 
-    async fn make(&self, sample: &Sample) -> Agent {
+    async fn make(&self, sample: &Sample, org: Option<&str>) -> Agent {
         let new = NewAgent {
-            org_id: None,
+            org_id: org.map(|org| OrgId::parse(org).unwrap()),
             agent_id: None,
             secret: None,
             profile: sample.profile(),
@@ -146,6 +162,11 @@ impl<'a> World<'a> {
         let mut sample = Sample::random(&mut self.dice, now);
         let low = self.dice.any(&["agents:read", "tokens:read", "db:read"]);
         sample.scopes = vec!["agents:write", low];
+        // Now and then it is an admin, of the organization that is not the first one.
+        let own_org = self.dice.one_in(3).then_some(OTHER);
+        if own_org.is_some() {
+            sample.scopes.push("admin:orgs");
+        }
         // Its tokens must be for this server.
         if !sample.audiences.is_empty() && !sample.audiences.contains(&ISSUER) {
             sample.audiences.push(ISSUER);
@@ -156,21 +177,14 @@ impl<'a> World<'a> {
             } else {
                 Sample::random(&mut self.dice, now)
             };
-            let made = self.make(&drawn).await;
-            if self.dice.one_in(5) {
-                let move_it = format!(
-                    "update agent set org_id = 'other', version = version + 1 where agent_id = '{}'",
-                    made.id
-                );
-                self.app.database.execute(&move_it).await;
-            }
-            kept.push(made.id);
+            let org = self.dice.one_in(4).then_some(OTHER);
+            kept.push(self.make(&drawn, org).await.id);
         }
         kept.truncate(BYSTANDERS - LESSER);
         // The caller has all that these have, so only who suspended them keeps them so.
         for _ in 0..LESSER {
             let drawn = sample.part(&mut self.dice);
-            let made = self.make(&drawn).await;
+            let made = self.make(&drawn, own_org).await;
             if self.dice.one_in(2) {
                 self.app.suspend(&made).await;
             }
@@ -182,7 +196,7 @@ impl<'a> World<'a> {
             let record = self.read(&agent_id).await.unwrap();
             self.before.push(record);
         }
-        let caller = self.make(&sample).await;
+        let caller = self.make(&sample, own_org).await;
         let bound = self.read(&caller.id).await.unwrap().agent.clone();
         let for_here = format!("audience={}", encode(ISSUER));
         let token = self.app.token_with(&caller, &for_here).await;
@@ -287,9 +301,13 @@ impl<'a> World<'a> {
     async fn learn(&mut self, change: &ChangeRequest, answer: &Answer) {
         let attack = self.attack.as_mut().unwrap();
         let place = format!("{}: {} {}", attack.place, change.method, change.path);
-        let is_about_agents = change.path.starts_with("/api/v1/agents");
-        assert!(is_about_agents, "{place}: {answer:?}");
         let shown: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let is_about_agents = change.path.starts_with("/api/v1/agents");
+        let makes_own_partner = attack.is_admin()
+            && change.path.starts_with("/api/v1/partners")
+            && shown["orgId"] == OTHER;
+        let is_its_own = is_about_agents || makes_own_partner;
+        assert!(is_its_own, "{place}: {answer:?}");
         let agent_id = match shown["agentId"].as_str() {
             Some(agent_id) => agent_id.to_owned(),
             None => change.agent.clone().unwrap_or_default(),
@@ -305,7 +323,8 @@ impl<'a> World<'a> {
         if is_proof && !change.is_dry_run {
             // What needs no secret of the caller's own is given to others alone.
             let own = attack.bound.agent_id.as_str();
-            assert_ne!(agent_id, own, "{place}: {answer:?}");
+            let may_be = attack.is_admin() || agent_id != own;
+            assert!(may_be, "{place}: {answer:?}");
             attack.trusting.insert(agent_id.clone());
             self.counts.trusts += 1;
         }
@@ -329,13 +348,35 @@ impl<'a> World<'a> {
         for agent_id in attack.held.keys().chain(&attack.trusting) {
             let found = self.read(agent_id).await;
             let agent = &found.unwrap_or_else(|| panic!("{place}: {agent_id}")).agent;
-            let more = excess(agent, &attack.bound);
+            let more = self.excess(agent);
             let (bound, sent) = (&attack.bound, &attack.sent);
             assert!(
                 more.is_empty(),
                 "{place}: {more:?}: {agent:?} beyond {bound:?} by {sent:#?}"
             );
         }
+    }
+
+    /// What the agent has that the caller could not give it. An admin gives everything in its
+    /// organization, but never an admin scope.
+    fn excess(&self, agent: &StoredAgent) -> Vec<&'static str> {
+        let bound = &self.attack.as_ref().unwrap().bound;
+        if !is_admin(bound) {
+            return excess(agent, bound);
+        }
+        let same = |one: &&StoredAgent| one.agent_id == agent.agent_id;
+        let mut known = self
+            .before
+            .iter()
+            .map(|record| &record.agent)
+            .chain([bound]);
+        let was_admin = known.find(same).is_some_and(is_admin);
+        let members = [
+            ("orgId", agent.org_id == bound.org_id),
+            ("scopes", was_admin || !is_admin(agent)),
+        ];
+        let exceeded = members.into_iter().filter(|(_, fits)| !fits);
+        exceeded.map(|(member, _)| member).collect()
     }
 
     async fn ask_for_token(&mut self) {
@@ -410,7 +451,11 @@ impl<'a> World<'a> {
         let claims = claims(&token);
         let place = &attack.place;
         assert_eq!(claims["client_id"], agent.id.as_str(), "{place}: {claims}");
-        let more = excess_of_claims(&claims, &attack.bound);
+        let mut more = excess_of_claims(&claims, &attack.bound);
+        if attack.is_admin() {
+            more = vec![];
+            more.extend((claims["org_id"] != OTHER).then_some("org_id"));
+        }
         assert!(
             more.is_empty(),
             "{place}: {more:?}: {claims} beyond {:?}",
@@ -433,24 +478,23 @@ impl<'a> World<'a> {
             let now = self.read(before.agent.agent_id.as_str()).await.unwrap();
             let (was, is) = (&before.agent, &now.agent);
             let sent = &attack.sent;
-            if was.suspended_by == Some(SuspendedBy::Operator) {
+            let is_own = attack.is_admin() && was.org_id == attack.bound.org_id;
+            if was.suspended_by == Some(SuspendedBy::Operator) && !is_own {
                 assert_ne!(
                     is.status,
                     AgentStatus::Active,
                     "{place}: {was:?} by {sent:#?}"
                 );
             }
+            let is_away = was.org_id != attack.bound.org_id;
+            if attack.is_admin() && !is_away {
+                assert!(is_admin(was) || !is_admin(is), "{place}: by {sent:#?}");
+                continue;
+            }
             if excess(was, &attack.bound).is_empty() {
                 continue;
             }
-            let is_admin = was
-                .profile
-                .terms
-                .scopes
-                .iter()
-                .any(|s| s.as_str() == "admin:orgs");
-            let is_away = was.org_id != attack.bound.org_id;
-            if is_admin || is_away {
+            if is_admin(was) || is_away {
                 assert_eq!(before, &now, "{place}: by {sent:#?}");
                 continue;
             }
@@ -462,6 +506,28 @@ impl<'a> World<'a> {
                 "{place}: {is:?} by {sent:#?}"
             );
         }
+        // What belongs to nobody's organization but the first one is as it was.
+        for (what, sql) in [
+            ("partner", PARTNERS_OF_DEFAULT),
+            ("organization", CHANGED_ORGS),
+            ("scope", CHANGED_SCOPES),
+        ] {
+            let sent = &attack.sent;
+            let changed = self.app.database.number(sql).await;
+            assert_eq!(changed, 0, "{place}: {what} by {sent:#?}");
+        }
+    }
+}
+
+fn is_admin(agent: &StoredAgent) -> bool {
+    let mut scopes = agent.profile.terms.scopes.iter();
+    scopes.any(|scope| scope.as_str() == "admin:orgs")
+}
+
+impl Attack {
+    /// Whether the caller is an admin of its organization.
+    fn is_admin(&self) -> bool {
+        is_admin(&self.bound)
     }
 }
 
