@@ -12,6 +12,7 @@ use super::on_both;
 use crate::harness::agent::claims;
 use crate::harness::answer::Answer;
 use crate::harness::app::{AGENTS, Agent, TestApp, bearer, wait_until};
+use crate::harness::database::Database;
 
 on_both! {
     a_token_tells_its_organization_and_its_epoch,
@@ -24,6 +25,7 @@ on_both! {
     what_was_done_to_an_organization_is_read_in_the_audit_log,
     a_killed_organization_is_one_entry_of_the_feed_and_its_tokens_are_listed,
     suspending_an_organization_of_many_agents_changes_one_row,
+    an_old_list_has_the_tokens_of_10000_agents_and_the_feed_the_whole_organization,
 }
 
 const SCOPES: &str = "tokens:read agents:read agents:write audit:read";
@@ -371,4 +373,39 @@ async fn suspending_an_organization_of_many_agents_changes_one_row(app: &TestApp
     // The bound is that of a slow machine; the figure is in docs/organizations.md.
     assert!(times[2] < Duration::from_secs(2), "{times:?}");
     assert_eq!(app.database.texts(versions).await, before);
+}
+
+async fn an_old_list_has_the_tokens_of_10000_agents_and_the_feed_the_whole_organization(
+    app: &TestApp<'_>,
+) {
+    let stage = Stage::build(app).await;
+    let jti = match app.database {
+        Database::Sqlite { .. } => "randomblob(16)",
+        Database::Postgres { .. } => "gen_random_uuid()",
+    };
+    let numbers =
+        "with recursive n (i) as (select 1 union all select i + 1 from n where i < 10012)";
+    let columns = "name, status, scopes, audiences, redirect_uris, user_ids, plan, epoch, version, longest_ttl, created_at, updated_at";
+    let now = app.clock.now().0;
+    let (expires_at, kind) = (now + 600, "token.issued");
+    for sql in [
+        format!(
+            "{numbers} insert into agent (agent_id, org_id, {columns})
+             select 'm-' || n.i, 'acme', {columns} from n, agent where agent_id = 'member'"
+        ),
+        format!(
+            "{numbers} insert into audit_event (at, kind, actor, agent_id, jti, expires_at, epoch, detail)
+             select {now}, '{kind}', 'system', 'm-' || n.i, {jti}, {expires_at}, 0, '' from n"
+        ),
+    ] {
+        app.database.execute(&sql).await;
+    }
+    stage.act(app, "suspend").await;
+    app.state.list.read_changes().await.unwrap();
+    app.state.list.find_killed_tokens().await.unwrap();
+    let list = app.get("/oauth/revoked-tokens").await.json();
+    assert_eq!(list["revoked_jtis"].as_array().unwrap().len(), 10_000);
+    let news = app.get("/api/v1/token/revoked?since=0").await.json();
+    assert_eq!(news["revoked_orgs"].as_array().unwrap().len(), 1);
+    assert_eq!(news["revoked_orgs"][0]["orgId"], "acme");
 }
