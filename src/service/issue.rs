@@ -103,11 +103,13 @@ impl Mint {
         ask: &Ask,
         context: &RequestContext,
     ) -> Result<Issued, Error> {
-        let issued = self.issue_once(credentials, ask, context).await;
+        let issued = self.issue_once(credentials, ask, context);
+        if credentials.assertion.is_none() {
+            return issued.await;
+        }
         let assertions = self.parts.authenticator.assertions();
-        assertions
-            .settle(issued, credentials.assertion(), context)
-            .await
+        // On the heap, so that the future of every request with a secret stays small.
+        Box::pin(assertions.settle(issued, credentials, context)).await
     }
 
     async fn issue_once(

@@ -1,19 +1,13 @@
 //! `kill -9` of the server between the commit that spends an assertion and its answer: the assertion
 //! stays spent, and its token is counted once.
 
-use std::path::Path;
-
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::{Value, json};
 
-use crate::stage::client::{Client, post};
+use crate::stage::client::Client;
 use crate::stage::cluster::Cluster;
-use crate::stage::server::{Agent, Server, Site};
+use crate::stage::server::{Server, Site};
+use crate::stage::signer::{ISSUER, Signer};
 use crate::stage::{pause, play, scaled};
 
 /// How many assertions are presented at once.
@@ -21,54 +15,6 @@ const BURST: usize = 24;
 
 /// How many servers are killed at least, and at most until one kill came between.
 const KILLS: (usize, usize) = (3, 20);
-
-/// Each server has a port of its own, and all have this issuer.
-const ISSUER: &str = "https://auth.example.com";
-
-/// An agent with a key of its own.
-struct Signer {
-    agent: Agent,
-    pair: EcdsaKeyPair,
-}
-
-impl Signer {
-    fn new(site: &Site) -> Self {
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref()).unwrap();
-        let point = &pair.public_key().as_ref()[1..];
-        let half = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let jwk = json!({
-            "kty": "EC", "crv": "P-256", "x": half(&point[..32]), "y": half(&point[32..]),
-        });
-        let file: &Path = &site.folder().join("key.json");
-        std::fs::write(file, jwk.to_string()).unwrap();
-        let agent = site.agent("signer", "unlimited");
-        let file = file.to_str().unwrap();
-        site.must(&["credential", "create", &agent.id, "--public-key", file]);
-        Self { agent, pair }
-    }
-
-    /// The request with the assertion of this name, made now.
-    fn request(&self, jti: &str, now: i64) -> Vec<u8> {
-        let id = &self.agent.id;
-        let claims = json!({
-            "iss": id, "sub": id, "aud": ISSUER, "jti": jti, "iat": now, "exp": now + 240,
-        });
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&json!({ "alg": "ES256" })), part(&claims));
-        let signature = self
-            .pair
-            .sign(&SystemRandom::new(), signed.as_bytes())
-            .unwrap();
-        let signature = URL_SAFE_NO_PAD.encode(signature);
-        let form = format!(
-            "grant_type=client_credentials&client_assertion={signed}.{signature}&client_assertion_type=\
-             urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
-        );
-        post("/api/v1/token", "", &form)
-    }
-}
 
 /// How often a request is sent again while the store recovers.
 const MAX_TRIES: usize = 500;

@@ -2,9 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use serde_json::{Value, json};
+
 use crate::stage::client::{get, token_request};
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
+use crate::stage::signer::{ISSUER, Key, Signer, own_claims, present};
 use crate::stage::{Dice, play_alone, scaled};
 
 /// The samples of each kind. If two distributions are equal, the AUC of n against n samples has a
@@ -121,6 +124,102 @@ fn no_refusal_of_a_code_tells_by_its_time_which_agents_there_are_on_postgres() {
         let cluster = Cluster::start().await;
         refusals_of_a_code_take_the_same_time(&Site::postgres(&cluster).await).await;
     });
+}
+
+#[test]
+fn no_refused_assertion_tells_by_its_time_which_agents_there_are_on_sqlite() {
+    play_alone(async { refused_assertions_take_the_same_time(Site::sqlite()).await });
+}
+
+#[test]
+fn no_refused_assertion_tells_by_its_time_which_agents_there_are_on_postgres() {
+    play_alone(async {
+        let cluster = Cluster::start().await;
+        refused_assertions_take_the_same_time(Site::postgres(&cluster).await).await;
+    });
+}
+
+/// Each is compared with the assertion of an unknown agent.
+async fn refused_assertions_take_the_same_time(mut site: Site) {
+    site.set("SEALWRIGHT_LIMITS__FAILURES_PER_MINUTE", "0");
+    site.set("SEALWRIGHT_TOKEN__ISSUER", ISSUER);
+    let (signer, now) = (Signer::new(&site), site.now().await);
+    let (agent, foreign) = (&signer.agent.id, Key::new());
+    let server = site.start();
+    let spent = signer.request("spent", now);
+    assert_eq!(server.client().ask(&spent).await.status, 200);
+    let (header, claims) = (json!({ "alg": "ES256" }), own_claims(agent, "j", now));
+    let with = |changed: &Value, name: &str, value: Value| {
+        let mut changed = changed.clone();
+        changed[name] = value;
+        changed
+    };
+    let unknown = "01a20229-96ee-7f86-b4fb-a2f4dcc142fa";
+    let sign = |header: &Value, claims: &Value| present(&signer.key.sign(header, claims), None);
+    let platform = trust_platform(&site, agent);
+    let of_another_key = present(&foreign.sign(&header, &claims), None);
+    let for_others = with(&claims, "aud", json!("https://b.example"));
+    let expired = with(&claims, "exp", json!(now - 300));
+    let other_type = with(&header, "typ", json!("at+jwt"));
+    let kinds = [
+        ("unknown", sign(&header, &own_claims(unknown, "j", now))),
+        ("spent", spent),
+        ("of another key", of_another_key),
+        ("for others", sign(&header, &for_others)),
+        ("expired", sign(&header, &expired)),
+        ("of another type", sign(&other_type, &claims)),
+        (
+            "unsigned",
+            sign(&with(&header, "alg", json!("none")), &claims),
+        ),
+        (
+            "of a platform, unknown",
+            of_platform(&platform, unknown, now),
+        ),
+        (
+            "of a platform, another's",
+            of_platform(&platform, agent, now),
+        ),
+        ("of a platform, forged", of_platform(&foreign, agent, now)),
+    ];
+    let (names, requests): (Vec<&str>, Vec<Vec<u8>>) = kinds.into_iter().unzip();
+    let times = sample_some(&server, &requests, scaled(250, SAMPLES)).await;
+    for (name, of_it) in names.iter().zip(&times).skip(1) {
+        demand_alike(
+            &format!("an unknown agent and an assertion {name}"),
+            &times[0],
+            of_it,
+        );
+    }
+}
+
+/// The issuer of a cluster's tokens.
+const PLATFORM: &str = "https://k8s.example";
+
+/// Lets the agent trust a service account of a cluster. Returns the cluster's key.
+fn trust_platform(site: &Site, agent: &str) -> Key {
+    let key = Key::new();
+    let keys = site.write("platform.json", &json!({ "keys": [key.jwk()] }));
+    let create =
+        format!("partner create --name k8s --preset kubernetes --issuer {PLATFORM} --jwks {keys}");
+    let partner = site.json(&create.split(' ').collect::<Vec<_>>());
+    let trust = format!(
+        "credential create {agent} --partner {} --subject system:serviceaccount:prod:reports \
+         --claim /kubernetes.io/serviceaccount/uid=1",
+        partner["partnerId"].as_str().unwrap()
+    );
+    site.must(&trust.split(' ').collect::<Vec<_>>());
+    key
+}
+
+/// The request with the token of another service account, which proves nobody.
+fn of_platform(key: &Key, client_id: &str, now: i64) -> Vec<u8> {
+    let claims = json!({
+        "iss": PLATFORM, "sub": "system:serviceaccount:dev:reports", "aud": ISSUER,
+        "iat": now, "exp": now + 600,
+    });
+    let signed = key.sign(&json!({ "alg": "ES256" }), &claims);
+    present(&signed, Some(client_id))
 }
 
 async fn refusals_of_a_code_take_the_same_time(site: &Site) {

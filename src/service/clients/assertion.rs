@@ -24,9 +24,11 @@ use crate::service::error::Error;
 use crate::service::look::Look;
 use crate::store::{AgentRecord, Freshness, Store};
 
+use super::credentials::ClientCredentials;
 use super::failures::Guess;
 use super::partner_token::PartnerTokens;
 use super::presented::PresentedAssertion;
+use super::refusal_time::in_refusal_time;
 
 /// How many agents are remembered as ones that prove themselves by assertions.
 const MAX_ASSERTERS: usize = 100_000;
@@ -196,17 +198,31 @@ impl Assertions {
         Ok(opened.map(|(record, ..)| record))
     }
 
-    /// The outcome of a request for a token. If it refuses a client whose assertion was exchanged
-    /// before, that proves nothing, so that its client is told of nothing else.
+    /// The outcome of a request for a token that came with an assertion. If it refuses a client whose
+    /// assertion was exchanged before, that proves nothing, so that its client is told of nothing
+    /// else, and no sooner or later than an unknown one.
     pub async fn settle<T>(
         &self,
-        outcome: Result<T, Error>,
-        proven: Option<AssertionRef>,
+        issued: impl Future<Output = Result<T, Error>>,
+        credentials: &ClientCredentials,
         context: &RequestContext,
     ) -> Result<T, Error> {
-        let Some(proven) = proven else {
-            return outcome;
-        };
+        in_refusal_time(async {
+            let outcome = issued.await;
+            match credentials.assertion() {
+                Some(proven) => self.unless_exchanged(outcome, proven, context).await,
+                None => outcome,
+            }
+        })
+        .await
+    }
+
+    async fn unless_exchanged<T>(
+        &self,
+        outcome: Result<T, Error>,
+        proven: AssertionRef,
+        context: &RequestContext,
+    ) -> Result<T, Error> {
         let is_spent = match &outcome {
             Ok(_) | Err(Error::Refused(Refusal::InvalidClient)) => true,
             Err(Error::Refused(_)) => self.store.is_spent(proven.hash).await?,

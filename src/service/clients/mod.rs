@@ -11,5 +11,6 @@ pub(crate) mod examined_token;
 pub(crate) mod failures;
 pub(crate) mod partner_token;
 pub(crate) mod presented;
+pub(crate) mod refusal_time;
 mod rehash;
 pub(crate) mod secret;

@@ -17,6 +17,7 @@ pub mod patroni;
 pub mod proxy;
 pub mod reverse_proxy;
 pub mod server;
+pub mod signer;
 
 /// The deadline of a response while the database is away: three seconds.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(3);

@@ -107,6 +107,13 @@ impl Site {
     }
 
     /// Sets an environment variable for all processes that are started from now on.
+    /// Writes a file in its folder. Returns its path.
+    pub fn write(&self, name: &str, content: &Value) -> String {
+        let path = self.folder().join(name);
+        std::fs::write(&path, content.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));
