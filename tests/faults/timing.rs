@@ -139,7 +139,8 @@ fn no_refused_assertion_tells_by_its_time_which_agents_there_are_on_postgres() {
     });
 }
 
-/// Each is compared with the assertion of an unknown agent.
+/// Each is compared with the assertion of an unknown agent. Answers that tell their work have an AUC
+/// above 0.8 here, so the short form has few samples and a wide band.
 async fn refused_assertions_take_the_same_time(mut site: Site) {
     site.set("SEALWRIGHT_LIMITS__FAILURES_PER_MINUTE", "0");
     site.set("SEALWRIGHT_TOKEN__ISSUER", ISSUER);
@@ -183,13 +184,11 @@ async fn refused_assertions_take_the_same_time(mut site: Site) {
         ("of a platform, forged", of_platform(&foreign, agent, now)),
     ];
     let (names, requests): (Vec<&str>, Vec<Vec<u8>>) = kinds.into_iter().unzip();
-    let times = sample_some(&server, &requests, scaled(250, SAMPLES)).await;
+    let (samples, band) = scaled((250, 0.35..=0.65), (SAMPLES, BAND));
+    let times = sample_some(&server, &requests, samples).await;
     for (name, of_it) in names.iter().zip(&times).skip(1) {
-        demand_alike(
-            &format!("an unknown agent and an assertion {name}"),
-            &times[0],
-            of_it,
-        );
+        let name = format!("an unknown agent and an assertion {name}");
+        demand_within(&name, &times[0], of_it, &band);
     }
 }
 
