@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::event::reason::RefusalReason;
 use super::event::request::RequestRef;
@@ -61,6 +62,7 @@ pub struct RequestContext {
     claimed: OnceLock<AgentId>,
     failed_proof: OnceLock<RefusalReason>,
     granted: OnceLock<Arc<Grant>>,
+    veiled: OnceLock<Instant>,
 }
 
 impl RequestContext {
@@ -75,6 +77,7 @@ impl RequestContext {
             claimed: OnceLock::new(),
             failed_proof: OnceLock::new(),
             granted: OnceLock::new(),
+            veiled: OnceLock::new(),
         }
     }
 
@@ -115,6 +118,16 @@ impl RequestContext {
     /// The agent that the client said it is, whether it proved that or not. It may not exist.
     pub fn claimed_agent(&self) -> Option<&AgentId> {
         self.claimed.get()
+    }
+
+    /// Notes that the time of the answer must not tell what was done since this moment.
+    pub fn veil_since(&self, began: Instant) {
+        let _ = self.veiled.set(began);
+    }
+
+    /// Since when the time of the answer must not tell what was done, if so.
+    pub fn veiled_since(&self) -> Option<Instant> {
+        self.veiled.get().copied()
     }
 
     /// Why the client did not authenticate, if it tried to.

@@ -25,6 +25,7 @@ use futures_util::FutureExt;
 
 use crate::domain::context::{RequestContext, RequestId};
 use crate::domain::event::reason::RefusalReason;
+use crate::service::clients::refusal_time::answer_at;
 
 use super::accepts::{Methods, Reads};
 use super::body::Arriving;
@@ -134,6 +135,12 @@ pub(crate) async fn answer(place: Arc<Place>, state: Arc<State>, request: Reques
             trace: trace.as_ref(),
         }
         .write(&context);
+    }
+    // The client learns nothing while it waits, and if it leaves, its refusal is recorded already.
+    if let Some(began) = context.veiled_since() {
+        let at = answer_at(began, Instant::now());
+        // On the heap, so that the future of every other request stays small.
+        Box::pin(tokio::time::sleep_until(at.into())).await;
     }
     response
 }

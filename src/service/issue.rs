@@ -3,6 +3,7 @@
 //! Must not know how a request arrived or how its response looks.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::clock::{Clock as _, StoreClock};
 use crate::domain::context::RequestContext;
@@ -95,21 +96,20 @@ impl Mint {
     }
 
     /// Issues one token to the agent that authenticates (contract D6: client authentication → agent
-    /// status → request rate → scope → quota → issue). An assertion that was exchanged before proves
-    /// nothing any more, whatever else the request would be refused for.
+    /// status → request rate → scope → quota → issue), unless its assertion was exchanged before.
     pub async fn issue(
         &self,
         credentials: &ClientCredentials,
         ask: &Ask,
         context: &RequestContext,
     ) -> Result<Issued, Error> {
-        let issued = self.issue_once(credentials, ask, context);
-        if credentials.assertion.is_none() {
-            return issued.await;
-        }
+        let began = credentials.assertion.is_some().then(Instant::now);
+        let issued = self.issue_once(credentials, ask, context).await;
         let assertions = self.parts.authenticator.assertions();
-        // On the heap, so that the future of every request with a secret stays small.
-        Box::pin(assertions.settle(issued, credentials, context)).await
+        let Some(began) = began else { return issued };
+        assertions
+            .settle(issued, (credentials, began), context)
+            .await
     }
 
     async fn issue_once(

@@ -139,13 +139,18 @@ fn no_refused_assertion_tells_by_its_time_which_agents_there_are_on_postgres() {
     });
 }
 
-/// Each is compared with the assertion of an unknown agent. Answers that tell their work have an AUC
-/// above 0.8 here, so the short form has few samples and a wide band.
+/// Each is compared with the assertion of an unknown agent. If each were answered at once, a build for
+/// tests would show an AUC above 0.8, so the short form has few samples and a wide band.
 async fn refused_assertions_take_the_same_time(mut site: Site) {
     site.set("SEALWRIGHT_LIMITS__FAILURES_PER_MINUTE", "0");
     site.set("SEALWRIGHT_TOKEN__ISSUER", ISSUER);
     let (signer, now) = (Signer::new(&site), site.now().await);
     let (agent, foreign) = (&signer.agent.id, Key::new());
+    let (plain, suspended) = (
+        site.agent("plain", "unlimited"),
+        site.agent("idle", "unlimited"),
+    );
+    site.must(&["agent", "suspend", &suspended.id]);
     let server = site.start();
     let spent = signer.request("spent", now);
     assert_eq!(server.client().ask(&spent).await.status, 200);
@@ -158,17 +163,29 @@ async fn refused_assertions_take_the_same_time(mut site: Site) {
     let unknown = "01a20229-96ee-7f86-b4fb-a2f4dcc142fa";
     let sign = |header: &Value, claims: &Value| present(&signer.key.sign(header, claims), None);
     let platform = trust_platform(&site, agent);
-    let of_another_key = present(&foreign.sign(&header, &claims), None);
+    let of_another_key = foreign.sign(&header, &claims);
     let for_others = with(&claims, "aud", json!("https://b.example"));
     let expired = with(&claims, "exp", json!(now - 300));
     let other_type = with(&header, "typ", json!("at+jwt"));
     let kinds = [
         ("unknown", sign(&header, &own_claims(unknown, "j", now))),
         ("spent", spent),
-        ("of another key", of_another_key),
+        ("of another key", present(&of_another_key, None)),
         ("for others", sign(&header, &for_others)),
         ("expired", sign(&header, &expired)),
         ("of another type", sign(&other_type, &claims)),
+        (
+            "malformed",
+            present(&format!("{of_another_key}.A"), Some(agent)),
+        ),
+        (
+            "without a key",
+            sign(&header, &own_claims(&plain.id, "j", now)),
+        ),
+        (
+            "of a suspended agent",
+            sign(&header, &own_claims(&suspended.id, "j", now)),
+        ),
         (
             "unsigned",
             sign(&with(&header, "alg", json!("none")), &claims),
@@ -186,6 +203,11 @@ async fn refused_assertions_take_the_same_time(mut site: Site) {
     let (names, requests): (Vec<&str>, Vec<Vec<u8>>) = kinds.into_iter().unzip();
     let (samples, band) = scaled((250, 0.35..=0.65), (SAMPLES, BAND));
     let times = sample_some(&server, &requests, samples).await;
+    for (name, of_it) in names.iter().zip(&times) {
+        // The client's clock starts before the server's.
+        let fastest = of_it.iter().copied().fold(f64::MAX, f64::min);
+        assert!(fastest >= 0.010, "{name}: answered after {fastest} s");
+    }
     for (name, of_it) in names.iter().zip(&times).skip(1) {
         let name = format!("an unknown agent and an assertion {name}");
         demand_within(&name, &times[0], of_it, &band);

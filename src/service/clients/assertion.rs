@@ -1,12 +1,13 @@
 //! Client authentication by an assertion (RFC 7523): verifies that one of an agent's keys signed it.
 //!
-//! Owns the order that keeps this cheap, and equally long for known and unknown clients: checks of
-//! the text, the agent's cached row if the agent proved itself so before, what its source is still
+//! Owns the order that keeps this cheap, and nearly equally long for known and unknown clients (what
+//! remains is hidden by `refusal_time`): checks of the text, the agent's cached row if the agent proved itself so before, what its source is still
 //! allowed to fail, a fresh row. Whether the assertion was used before is decided by the statement
 //! that counts the token. What that statement said is remembered here, since no assertion becomes
 //! good again.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
@@ -28,7 +29,6 @@ use super::credentials::ClientCredentials;
 use super::failures::Guess;
 use super::partner_token::PartnerTokens;
 use super::presented::PresentedAssertion;
-use super::refusal_time::in_refusal_time;
 
 /// How many agents are remembered as ones that prove themselves by assertions.
 const MAX_ASSERTERS: usize = 100_000;
@@ -198,23 +198,24 @@ impl Assertions {
         Ok(opened.map(|(record, ..)| record))
     }
 
-    /// The outcome of a request for a token that came with an assertion. If it refuses a client whose
-    /// assertion was exchanged before, that proves nothing, so that its client is told of nothing
-    /// else, and no sooner or later than an unknown one.
+    /// The outcome of a request for a token that came with an assertion, on which work began at
+    /// `began`. If it refuses a client whose assertion was exchanged before, that proves nothing, so
+    /// that its client is told of nothing else. No refusal tells by its time which agents exist.
     pub async fn settle<T>(
         &self,
-        issued: impl Future<Output = Result<T, Error>>,
-        credentials: &ClientCredentials,
+        outcome: Result<T, Error>,
+        (credentials, began): (&ClientCredentials, Instant),
         context: &RequestContext,
     ) -> Result<T, Error> {
-        in_refusal_time(async {
-            let outcome = issued.await;
-            match credentials.assertion() {
-                Some(proven) => self.unless_exchanged(outcome, proven, context).await,
-                None => outcome,
-            }
-        })
-        .await
+        let settled = match credentials.assertion() {
+            Some(proven) => self.unless_exchanged(outcome, proven, context).await,
+            None => outcome,
+        };
+        // A source that has used up its failures is refused after other work than an unknown client.
+        if let Err(Error::Refused(Refusal::InvalidClient | Refusal::SlowDown { .. })) = &settled {
+            context.veil_since(began);
+        }
+        settled
     }
 
     async fn unless_exchanged<T>(

@@ -106,7 +106,6 @@ impl Site {
         self.folder.path()
     }
 
-    /// Sets an environment variable for all processes that are started from now on.
     /// Writes a file in its folder. Returns its path.
     pub fn write(&self, name: &str, content: &Value) -> String {
         let path = self.folder().join(name);
@@ -114,6 +113,7 @@ impl Site {
         path.to_str().unwrap().to_owned()
     }
 
+    /// Sets an environment variable for all processes that are started from now on.
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_owned()));

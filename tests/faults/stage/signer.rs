@@ -61,9 +61,9 @@ impl Signer {
     }
 }
 
-/// The claims of an agent's own assertion.
+/// The claims of an agent's own assertion, which ends as late as it may.
 pub fn own_claims(id: &str, jti: &str, now: i64) -> Value {
-    json!({ "iss": id, "sub": id, "aud": ISSUER, "jti": jti, "iat": now, "exp": now + 240 })
+    json!({ "iss": id, "sub": id, "aud": ISSUER, "jti": jti, "iat": now, "exp": now + 300 })
 }
 
 /// The request for a token with this assertion.
