@@ -28,12 +28,13 @@ pub trait ReadPartners: Send + Sync {
     /// The partner with this id.
     async fn partner(&self, partner_id: PartnerId) -> Result<Option<Partner>, StoreError>;
 
-    /// The partner of this organization with this issuer.
-    async fn partner_of_issuer(
+    /// The partners with this issuer that serve the agents of this organization: its own one, and
+    /// that of the first organization.
+    async fn partners_of_issuer(
         &self,
         org_id: &OrgId,
         issuer: &PartnerIssuer,
-    ) -> Result<Option<Partner>, StoreError>;
+    ) -> Result<Vec<Partner>, StoreError>;
 
     /// Up to `limit` partners in the order of their ids, starting after the id `after`, of one
     /// organization if one is given.

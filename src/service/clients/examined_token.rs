@@ -71,7 +71,7 @@ impl PartnerTokens {
         if partner.status != PartnerStatus::Active || !serves(partner, record) {
             return refused("partner", None);
         }
-        match self.judge(&read, partner, record, now) {
+        match self.judge(&read, partner, Some(record), now) {
             Judgement::Trusted(credential_id, _) => ExaminedToken {
                 credential_id: Some(credential_id),
                 failed: None,

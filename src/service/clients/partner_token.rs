@@ -15,7 +15,8 @@ use crate::domain::event::reason::RefusalReason::{self, UnknownClient};
 use crate::domain::id::{ClientId, CredentialId};
 use crate::domain::partner::federation::{FederatedTtl, Federation, Mismatch};
 use crate::domain::partner::record::Partner;
-use crate::domain::partner::terms::{PartnerId, PartnerStatus};
+use crate::domain::partner::source::PartnerIssuer;
+use crate::domain::partner::terms::PartnerStatus;
 use crate::domain::proof::PartnerProof;
 use crate::domain::time::Timestamp;
 use crate::keys::assertion::partner_token::PartnerDemands;
@@ -135,22 +136,30 @@ impl PartnerTokens {
             Some(agent_id) => self.store.agent(agent_id, Freshness::Fresh).await?,
             None => None,
         };
-        let partners = match &record {
-            Some(record) => self.partners_of(record, issuer, now).await?,
-            None => vec![],
+        let partners = match PartnerIssuer::parse(issuer) {
+            // An unknown agent costs the same reads.
+            Ok(issuer) => {
+                let org_id = record.as_ref().map(|record| &record.agent.org_id);
+                let org_id = org_id.cloned().unwrap_or_default();
+                self.records.partners_of_issuer(&org_id, &issuer).await?
+            }
+            Err(_) => vec![],
         };
         drop(permit);
-        let Some(record) = record else {
-            stand_in(read);
-            return Ok(Err(UnknownClient));
-        };
         let (mut refused, mut later) = (None, None);
-        for partner in &partners {
-            match self.judge(read, partner, &record, now) {
+        let trusts = |partner: &Partner| {
+            let mut trusted = record.iter().flat_map(|record| federations(record, now));
+            trusted.any(|(_, federation)| federation.partner_id == partner.partner_id)
+        };
+        let active = |partner: &&Partner| partner.status == PartnerStatus::Active;
+        for partner in partners.iter().filter(active) {
+            match self.judge(read, partner, record.as_deref(), now) {
                 Judgement::Trusted(credential, proof) => {
-                    return Ok(Ok((record, credential, proof)));
+                    let opened = record.map(|record| (record, credential, proof));
+                    return Ok(opened.ok_or(UnknownClient));
                 }
-                Judgement::Refused(check) => refused = Some(check),
+                Judgement::Refused(check) if trusts(partner) => refused = Some(check),
+                Judgement::Refused(_) => refused = refused.or(Some("partner")),
                 Judgement::Later(why) => later = Some(why),
             }
         }
@@ -162,40 +171,18 @@ impl PartnerTokens {
         if refused.is_none() {
             stand_in(read);
         }
-        Ok(Err(RefusalReason::Assertion(refused.unwrap_or("partner"))))
-    }
-
-    /// The active partners with this issuer of which the agent holds a live credential.
-    async fn partners_of(
-        &self,
-        record: &AgentRecord,
-        issuer: &str,
-        now: Timestamp,
-    ) -> Result<Vec<Partner>, Error> {
-        let mut ids: Vec<PartnerId> = federations(record, now)
-            .map(|(_, federation)| federation.partner_id)
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut partners = vec![];
-        for id in ids {
-            let found = self.records.partner(id).await?;
-            partners.extend(found.filter(|partner| {
-                partner.issuer.as_str() == issuer
-                    && partner.status == PartnerStatus::Active
-                    && serves(partner, record)
-            }));
-        }
-        Ok(partners)
+        let check = RefusalReason::Assertion(refused.unwrap_or("partner"));
+        Ok(Err(record.map_or(UnknownClient, |_| check)))
     }
 
     /// The signature comes first, so that nothing but a partner's own token learns what a credential
-    /// pins.
+    /// pins. It is verified for an agent that trusts the partner not, and for one that does not exist,
+    /// so that neither the answer nor its time tells which agents trust which partner.
     pub(super) fn judge(
         &self,
         read: &Assertion,
         partner: &Partner,
-        record: &AgentRecord,
+        record: Option<&AgentRecord>,
         now: Timestamp,
     ) -> Judgement {
         let keys = match self.keys.find(partner, read.kid()) {
@@ -216,7 +203,10 @@ impl PartnerTokens {
         let of_partner = |(_, federation): &(&Credential, &Arc<Federation>)| {
             federation.partner_id == partner.partner_id
         };
-        for (credential, federation) in federations(record, now).filter(of_partner) {
+        let trusting = record
+            .into_iter()
+            .flat_map(|record| federations(record, now));
+        for (credential, federation) in trusting.filter(of_partner) {
             // The partner may require more than it did when the credential was made.
             if federation
                 .unpinned(&partner.terms.required_claims)

@@ -140,12 +140,8 @@ impl Partners {
             }
         };
         request.demand(None)?;
-        if self
-            .records
-            .partner_of_issuer(&org_id, &issuer)
-            .await?
-            .is_some()
-        {
+        let known = self.records.partners_of_issuer(&org_id, &issuer).await?;
+        if known.iter().any(|partner| partner.org_id == org_id) {
             return Err(RejectionCode::PartnerExists.into());
         }
         let now = self.clock.now();

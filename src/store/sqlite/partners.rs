@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use crate::domain::id::AgentId;
-use crate::domain::org::OrgId;
+use crate::domain::org::{DEFAULT_ORG, OrgId};
 use crate::domain::partner::record::Partner;
 use crate::domain::partner::source::PartnerIssuer;
 use crate::domain::partner::terms::PartnerId;
@@ -23,12 +23,12 @@ impl ReadPartners for SqliteStore {
         ask_again!(self.readers, partner, partner_id).await
     }
 
-    async fn partner_of_issuer(
+    async fn partners_of_issuer(
         &self,
         org_id: &OrgId,
         issuer: &PartnerIssuer,
-    ) -> Result<Option<Partner>, StoreError> {
-        ask_again!(self.readers, partner_of_issuer, org_id, issuer).await
+    ) -> Result<Vec<Partner>, StoreError> {
+        ask_again!(self.readers, partners_of_issuer, org_id, issuer).await
     }
 
     async fn partners(
@@ -65,20 +65,23 @@ async fn partner(
     row.map(partner_row).transpose().map_err(broken)
 }
 
-async fn partner_of_issuer(
+async fn partners_of_issuer(
     conn: &mut SqliteConnection,
     org_id: &OrgId,
     issuer: &PartnerIssuer,
-) -> sqlx::Result<Option<Partner>> {
+) -> sqlx::Result<Vec<Partner>> {
     let sql = "select partner_id, org_id, name, issuer, jwks_uri, jwks, thumbprints, audiences, required_claims,
                       algorithms, max_age, preset, status, version, created_at, updated_at
-               from partner where org_id = ?1 and issuer = ?2";
-    let row: Option<PartnerColumns> = sqlx::query_as(sql)
+               from partner where org_id in (?1, ?3) and issuer = ?2";
+    let rows: Vec<PartnerColumns> = sqlx::query_as(sql)
         .bind(org_id.as_str())
         .bind(issuer.as_str())
-        .fetch_optional(conn)
+        .bind(DEFAULT_ORG)
+        .fetch_all(conn)
         .await?;
-    row.map(partner_row).transpose().map_err(broken)
+    rows.into_iter()
+        .map(|row| partner_row(row).map_err(broken))
+        .collect()
 }
 
 async fn partners(

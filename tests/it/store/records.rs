@@ -107,7 +107,7 @@ async fn every_look_up_rides_out_a_database_that_lets_nobody_in_for_a_moment() {
         org_members(&org, 10),
         may_make_orgs(),
         partner(PartnerId(uuid(NOW))),
-        partner_of_issuer(&org, &issuer),
+        partners_of_issuer(&org, &issuer),
         partners(None, None, 10),
         partner_holders(PartnerId(uuid(NOW)), NOW, None, 10),
         partners(Some(&org), None, 10),

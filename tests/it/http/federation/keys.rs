@@ -46,13 +46,19 @@ async fn no_request_waits_for_a_server_of_keys(stage: &Stage<'_>) {
         assert_eq!(answer.header("retry-after"), "1");
     }
     wait_until("the fetch begins", async || platform.opened() == 1).await;
-    stage
-        .ask("nobody", &token, "")
-        .await
-        .is(401, INVALID_CLIENT);
+    // The answer does not tell who trusts the partner, or who exists.
+    stage.app.agent_named("idle", "agents:read").await;
+    for agent in ["idle", "nobody"] {
+        let answer = stage.ask(agent, &token, "").await;
+        answer.is_error(503, "temporarily_unavailable");
+    }
     platform.is_silent.store(false, Ordering::SeqCst);
     stage.app.clock.advance(10);
     assert_eq!(stage.ask_patiently("reports", &token).await.status, 200);
+    for agent in ["idle", "nobody"] {
+        let answer = stage.ask(agent, &token, "").await;
+        answer.is(401, INVALID_CLIENT);
+    }
     assert_eq!((platform.opened(), platform.seen()), (2, 1));
     // What is too large is no key set, and the keys of before serve on.
     *platform.answer.lock().unwrap() = Some("0".repeat(300_000));
