@@ -21,6 +21,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use bytes::Bytes;
+use futures_timer::Delay;
 use futures_util::FutureExt;
 
 use crate::domain::context::{RequestContext, RequestId};
@@ -139,8 +140,9 @@ pub(crate) async fn answer(place: Arc<Place>, state: Arc<State>, request: Reques
     // The client learns nothing while it waits, and if it leaves, its refusal is recorded already.
     if let Some(began) = context.veiled_since() {
         let at = answer_at(began, Instant::now());
-        // On the heap, so that the future of every other request stays small.
-        Box::pin(tokio::time::sleep_until(at.into())).await;
+        // Tokio counts whole milliseconds from the moment at which a thread has nothing to do, so its
+        // timers would end as many microseconds late as the work took.
+        Delay::new(at.saturating_duration_since(Instant::now())).await;
     }
     response
 }

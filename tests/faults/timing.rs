@@ -175,10 +175,6 @@ async fn refused_assertions_take_the_same_time(mut site: Site) {
         ("expired", sign(&header, &expired)),
         ("of another type", sign(&other_type, &claims)),
         (
-            "malformed",
-            present(&format!("{of_another_key}.A"), Some(agent)),
-        ),
-        (
             "without a key",
             sign(&header, &own_claims(&plain.id, "j", now)),
         ),
@@ -200,16 +196,27 @@ async fn refused_assertions_take_the_same_time(mut site: Site) {
         ),
         ("of a platform, forged", of_platform(&foreign, agent, now)),
     ];
-    let (names, requests): (Vec<&str>, Vec<Vec<u8>>) = kinds.into_iter().unzip();
+    // To read what is malformed takes less time, whoever the agent is.
+    let malformed = |id: &str| present(&format!("{of_another_key}.A"), Some(id));
+    let malformed = [
+        ("malformed, unknown", malformed(unknown)),
+        ("malformed", malformed(agent)),
+    ];
+    for kinds in [&kinds[..], &malformed] {
+        demand_one_time(&server, kinds).await;
+    }
+}
+
+/// Demands that refusals of the first kind and of each other one are answered at the same time.
+async fn demand_one_time(server: &Server, kinds: &[(&str, Vec<u8>)]) {
     let (samples, band) = scaled((250, 0.35..=0.65), (SAMPLES, BAND));
-    let times = sample_some(&server, &requests, samples).await;
-    for (name, of_it) in names.iter().zip(&times) {
+    let requests: Vec<Vec<u8>> = kinds.iter().map(|(_, request)| request.clone()).collect();
+    let times = sample_some(server, &requests, samples).await;
+    for ((name, _), of_it) in kinds.iter().zip(&times) {
         // The client's clock starts before the server's.
         let fastest = of_it.iter().copied().fold(f64::MAX, f64::min);
         assert!(fastest >= 0.010, "{name}: answered after {fastest} s");
-    }
-    for (name, of_it) in names.iter().zip(&times).skip(1) {
-        let name = format!("an unknown agent and an assertion {name}");
+        let name = format!("an assertion {} and one {name}", kinds[0].0);
         demand_within(&name, &times[0], of_it, &band);
     }
 }
