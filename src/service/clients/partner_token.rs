@@ -176,8 +176,8 @@ impl PartnerTokens {
     }
 
     /// The signature comes first, so that nothing but a partner's own token learns what a credential
-    /// pins. It is verified for an agent that trusts the partner not, and for one that does not exist,
-    /// so that neither the answer nor its time tells which agents trust which partner.
+    /// pins. It is verified whether or not the agent exists and trusts the partner, so that neither the
+    /// answer nor its time tells which agents trust a partner of the first organization.
     pub(super) fn judge(
         &self,
         read: &Assertion,
