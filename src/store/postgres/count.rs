@@ -34,8 +34,8 @@ use crate::store::token::Batch;
 ///   and it need not store what it can return. The log holds what lies between the first and the
 ///   last changed byte of a row, so `granted` changes only at the limit: a counter that stays below
 ///   the limit has counted all tokens of the slot. An update locks the rows in the order in which
-///   its plan finds them. This is the order of the slots if the plan may not use a hash, as with
-///   [`QueryPlanning::ByIndex`]. Otherwise this part counts nothing.
+///   its plan finds them. This is the order of the slots if the plan may neither use a hash nor begin
+///   at the counters, as with [`QueryPlanning::ByIndex`]. Otherwise this part counts nothing.
 /// - `inserted` counts the other slots, usually the first tokens of an agent in a month. A counter
 ///   that appeared after this statement began is locked out of order. If two statements then wait
 ///   for each other, the lock timeout ends it.
@@ -65,7 +65,7 @@ macro_rules! count {
         cross join unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
                           $12::text[], $13::bigint[])
             as s (agent_id, version, catalogue_version, asked, ceiling, slot, credentials, proofs)
-        join agent a on a.agent_id = s.agent_id and a.version = s.version and a.status = 'active'
+        join agent a on a.agent_id = any (array[s.agent_id]) and a.version = s.version and a.status = 'active'
         where s.catalogue_version = (select version from revision where name = 'catalogue')
           and s.proofs = (
               select count(*) from credential c
@@ -83,7 +83,7 @@ macro_rules! count {
         set used = q.used + greatest(0, least(s.asked, s.ceiling - q.used)),
             granted = case when s.asked < s.ceiling - q.used then q.granted else greatest(0, s.ceiling - q.used) end
         from asked s
-        where q.agent_id = s.agent_id and q.month = s.month and current_setting('enable_hashjoin') = 'off'
+        where q.agent_id = any (array[s.agent_id]) and q.month = s.month and current_setting('enable_hashjoin') = 'off'
         returning q.agent_id, case when q.used < s.ceiling then s.asked else q.granted end, s.slot, s.epoch, q.used
     ),
     inserted as (

@@ -11,7 +11,10 @@ pub(super) enum QueryPlanning {
     /// The database chooses freely.
     ByServer,
     /// Row by row along the indexes. For a batch of ids and a large table, this is three to four
-    /// times faster, and rows are locked in the order in which they were asked for.
+    /// times faster, and rows are locked in the order in which they were asked for. The database may keep
+    /// the plan of a statement until it analyzes one of its tables, so no plan may suit only a table that is
+    /// short: a list is joined with a table by `= any (array[…])`, since no plan can begin at the table
+    /// then.
     ByIndex,
 }
 

@@ -180,9 +180,9 @@ async fn revoke_first(conn: &mut PgConnection, repeated: &[(&Grant, CodeId)]) ->
     let sql = "select s.jti, coalesce(s.token_expires_at, s.expires_at + $5), min(r.position) - 1
                from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[]) with ordinality
                    as r (code_id, jti, agent_id, version, position)
-               join spent_code s on s.code_id = r.code_id and s.jti <> r.jti
-               join agent a on a.agent_id = r.agent_id and a.version = r.version and a.status = 'active'
-               where not exists (select 1 from revoked_token t where t.jti = s.jti)
+               join spent_code s on s.code_id = any (array[r.code_id]) and s.jti <> r.jti
+               join agent a on a.agent_id = any (array[r.agent_id]) and a.version = r.version and a.status = 'active'
+               where not exists (select 1 from revoked_token t where t.jti = any (array[s.jti]))
                group by s.jti, s.token_expires_at, s.expires_at
                order by s.jti";
     let asked = sqlx::query_as(sql)
@@ -237,7 +237,7 @@ async fn landed(
     let jtis: Vec<Uuid> = lost().map(|c| c.jti.0).collect();
     let sql = "select exists (
                    select from unnest($1::uuid[], $2::uuid[]) as c (code_id, jti)
-                   join spent_code s on s.code_id = c.code_id and s.jti = c.jti)";
+                   join spent_code s on s.code_id = any (array[c.code_id]) and s.jti = c.jti)";
     sqlx::query_scalar(sql)
         .bind(codes)
         .bind(jtis)

@@ -27,9 +27,9 @@ pub(super) async fn standing(
         "select r.jti is not null, a.status, a.epoch, a.expires_at, a.org_id, o.status, o.epoch,
                 (select version from revision where name = 'keys')
          from unnest($1::uuid[], $2::text[]) with ordinality as t (jti, agent_id, place)
-         left join revoked_token r on r.jti = t.jti
-         left join agent a on a.agent_id = t.agent_id
-         left join org o on o.org_id = a.org_id and a.org_id <> 'default'
+         left join revoked_token r on r.jti = any (array[t.jti])
+         left join agent a on a.agent_id = any (array[t.agent_id])
+         left join org o on o.org_id = any (array[a.org_id]) and a.org_id <> 'default'
          order by t.place",
     )
     .bind(&jtis)
