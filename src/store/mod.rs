@@ -11,7 +11,7 @@
 //! in files of the same names. What both backends share without SQL is in `fold` (a batch in the
 //! order in which it is counted), `redeem` and `spend` (how authorization codes and client assertions affect a batch), `terms` and
 //! `terms_book` (what many tokens have in common), `revocation` (the values of the revocation
-//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `partner`, `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `process` (who serves from the store), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
+//! list), `credential` (those of credentials, as operators read them), `holders` (who holds a scope), `org` (organizations), `partner`, `generation` (which life of the store this is), `gate` (whether the store may be used), `journal` (those of reading events in order), `piece` (events as they are read in bulk), `named_terms` (the terms that they name), `process` (who serves from the store), `schema`, `search`, `key`, `lane_use`, `log`, `rehearsal` (a write that is only tried), `error`, `retry` (trying again until the timeout) and `row` (values that are text in a database
 //! and a type in the domain).
 
 use std::sync::Arc;
@@ -39,6 +39,7 @@ mod journal;
 mod key;
 mod lane_use;
 mod log;
+mod named_terms;
 mod org;
 mod partner;
 mod piece;

@@ -3,17 +3,19 @@
 //!
 //! Must not know SQL, or what an event says.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::domain::event::row::EventRow;
 use crate::domain::event::token_row::{DecodedTermsRows, InternedTerms, TokenRow};
 
+use super::named_terms::TermsById;
 use super::row::{EventColumns, TokenColumns, event, token_event};
 
-/// The columns of a token's event without the terms that it names: those of [`TokenRow`], and the id
-/// of the terms.
+/// The columns of a token's event without the terms that it names: those of [`TokenRow`], the id of
+/// the terms, and the number that is drawn anew with each change of terms, at the time of the read.
 pub(in crate::store) type LeanColumns = (
     i64,
     i64,
@@ -24,6 +26,7 @@ pub(in crate::store) type LeanColumns = (
     Option<String>,
     Option<String>,
     Option<i32>,
+    Option<i64>,
 );
 
 /// A row of `token_terms`: id, agent, credential, scopes, audience and lifetime.
@@ -31,17 +34,17 @@ pub(in crate::store) type NamedTermsColumns = (i32, String, Uuid, String, String
 
 /// The ids of the terms that these tokens name.
 pub(in crate::store) fn named_terms(tokens: &[LeanColumns]) -> Vec<i32> {
-    let named: BTreeSet<i32> = tokens.iter().filter_map(|(.., terms)| *terms).collect();
+    let named: BTreeSet<i32> = tokens.iter().filter_map(|(.., terms, _)| *terms).collect();
     named.into_iter().collect()
 }
 
-/// The events of these tokens, which name these terms. `None` if some terms are missing: they may
-/// have been removed since the tokens were read, and then the tokens were too. `None` as well if a
-/// token both names terms and has some in its row.
-pub(in crate::store) fn token_events(
-    tokens: Vec<LeanColumns>,
-    terms: Vec<NamedTermsColumns>,
-) -> Option<Vec<EventRow>> {
+/// The number of the terms, as the statement saw it that read these tokens.
+pub(in crate::store) fn number_of_terms(tokens: &[LeanColumns]) -> Option<i64> {
+    tokens.first().and_then(|(.., number)| *number)
+}
+
+/// These terms, ready for the events of any number of tokens.
+pub(in crate::store) fn decoded(terms: Vec<NamedTermsColumns>) -> TermsById {
     let decoded = |(id, agent_id, credential_id, scope, audience, ttl)| {
         let terms = InternedTerms {
             credential_id,
@@ -49,10 +52,19 @@ pub(in crate::store) fn token_events(
             audience,
             ttl,
         };
-        (id, DecodedTermsRows::new(agent_id, terms))
+        (id, Arc::new(DecodedTermsRows::new(agent_id, terms)))
     };
-    let decoded: HashMap<i32, DecodedTermsRows> = terms.into_iter().map(decoded).collect();
-    let event = |(id, at, jti, epoch, request, source, agent_id, inline, terms)| {
+    terms.into_iter().map(decoded).collect()
+}
+
+/// The events of these tokens, which name these terms. `None` if some terms are missing: they may
+/// have been removed since the tokens were read, and then the tokens were too. `None` as well if a
+/// token both names terms and has some in its row.
+pub(in crate::store) fn token_events(
+    tokens: Vec<LeanColumns>,
+    terms: &TermsById,
+) -> Option<Vec<EventRow>> {
+    let event = |(id, at, jti, epoch, request, source, agent_id, inline, named, _)| {
         let row = TokenRow {
             id,
             at,
@@ -64,9 +76,9 @@ pub(in crate::store) fn token_events(
             inline,
             interned: None,
         };
-        match terms {
+        match named {
             None => Some(row.event_row()),
-            Some(id) => decoded.get(&id)?.event_row(row),
+            Some(id) => terms.get(&id)?.event_row(row),
         }
     };
     tokens.into_iter().map(event).collect()

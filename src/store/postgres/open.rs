@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::store::error::{OpenError, StoreError};
+use crate::store::named_terms::NamedTerms;
 use crate::store::terms_book::TermsBook;
 
 use super::errors::{bounded, open_error, says_full};
@@ -34,6 +35,8 @@ pub struct PostgresStore {
     pub(super) locked: LockedAgents,
     /// The terms that have a row of their own.
     pub(super) terms: TermsBook,
+    /// The terms that events named lately.
+    pub(super) named_terms: NamedTerms,
 }
 
 impl PostgresStore {
@@ -90,6 +93,7 @@ impl PostgresStore {
             lanes,
             hosts,
             terms: TermsBook::default(),
+            named_terms: NamedTerms::default(),
             general,
             locked: LockedAgents::default(),
         })

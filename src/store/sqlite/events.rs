@@ -8,8 +8,10 @@ use crate::domain::event::row::EventRow;
 use crate::domain::id::Jti;
 use crate::store::error::StoreError;
 use crate::store::journal::{Settlement, Unsettled};
+use crate::store::named_terms::{NamedTerms, TermsById};
 use crate::store::piece::{
-    LeanColumns, NamedTermsColumns, merged_events, named_terms, token_events, whole_token_events,
+    LeanColumns, NamedTermsColumns, decoded, merged_events, named_terms, number_of_terms,
+    token_events, whole_token_events,
 };
 use crate::store::records::ReadEvents;
 use crate::store::revocation::IssuedToken;
@@ -40,7 +42,8 @@ impl ReadEvents for SqliteStore {
         through: i64,
         limit: i64,
     ) -> Result<Vec<EventRow>, StoreError> {
-        ask_again!(self.readers, events, after, through, limit).await
+        let known = &self.named_terms;
+        ask_again!(self.readers, events, known, after, through, limit).await
     }
 }
 
@@ -125,12 +128,14 @@ async fn issued_between(
 /// is needed.
 async fn events(
     conn: &mut SqliteConnection,
+    known: &NamedTerms,
     after: i64,
     through: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
     let tokens: Vec<LeanColumns> = sqlx::query_as(
-        "select id, at, jti, epoch, request, source, agent_id, inline, terms
+        "select id, at, jti, epoch, request, source, agent_id, inline, terms,
+                (select version from revision where name = 'terms')
          from token_event
          where id > ?1 and id <= ?2
          order by id
@@ -141,8 +146,8 @@ async fn events(
     .bind(limit)
     .fetch_all(&mut *conn)
     .await?;
-    let terms = terms_of(conn, &tokens).await?;
-    let tokens = match token_events(tokens, terms) {
+    let terms = terms_of(conn, known, &tokens).await?;
+    let tokens = match token_events(tokens, &terms) {
         Some(tokens) => tokens,
         None => whole_tokens(conn, after, through, limit).await?,
     };
@@ -165,20 +170,27 @@ async fn events(
 /// The terms that these tokens name.
 async fn terms_of(
     conn: &mut SqliteConnection,
+    known: &NamedTerms,
     tokens: &[LeanColumns],
-) -> sqlx::Result<Vec<NamedTermsColumns>> {
-    let named = named_terms(tokens);
+) -> sqlx::Result<TermsById> {
+    let (number, mut named) = (number_of_terms(tokens), named_terms(tokens));
+    let mut terms = known.recall(number, &named);
+    named.retain(|id| !terms.contains_key(id));
     if named.is_empty() {
-        return Ok(Vec::new());
+        return Ok(terms);
     }
-    sqlx::query_as(
+    let read: Vec<NamedTermsColumns> = sqlx::query_as(
         "select id, agent_id, credential_id, scope, audience, ttl
          from token_terms
          where id in (select value from json_each(?1))",
     )
     .bind(json(&named).map_err(sqlx::Error::Encode)?)
     .fetch_all(conn)
-    .await
+    .await?;
+    let read = decoded(read);
+    known.learn(number, &read);
+    terms.extend(read);
+    Ok(terms)
 }
 
 /// The events of tokens, read in one snapshot with their terms.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 
 use crate::store::error::{OpenError, StoreError};
+use crate::store::named_terms::NamedTerms;
 use crate::store::terms_book::TermsBook;
 
 use super::errors::{bounded, open_error, store_error};
@@ -49,6 +50,8 @@ pub struct SqliteStore {
     pub(super) readers: Readers,
     /// The terms that have a row of their own.
     pub(super) terms: TermsBook,
+    /// The terms that events named lately.
+    pub(super) named_terms: NamedTerms,
     /// Whether the file says that this process has it open.
     pub(super) is_in_use: AtomicBool,
     /// The file.
@@ -89,6 +92,7 @@ impl SqliteStore {
             writer,
             readers,
             terms: TermsBook::default(),
+            named_terms: NamedTerms::default(),
             is_in_use: AtomicBool::new(false),
             path: path.to_owned(),
         })
@@ -111,6 +115,7 @@ impl SqliteStore {
             writer: Writer::new(options.read_only(true), path, file),
             readers,
             terms: TermsBook::default(),
+            named_terms: NamedTerms::default(),
             is_in_use: AtomicBool::new(false),
             path: path.to_owned(),
         }

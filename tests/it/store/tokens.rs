@@ -14,6 +14,7 @@ use crate::harness::database::Database;
 on_both! {
     a_row_of_a_token_tells_all_that_its_event_does,
     a_row_that_names_missing_terms_is_refused_and_stops_no_reader,
+    terms_that_changed_since_the_last_piece_are_read_anew,
     both_tables_are_read_in_the_order_of_ids,
     the_newest_event_may_be_in_either_table,
     tokens_of_both_tables_are_found,
@@ -134,6 +135,25 @@ async fn a_row_that_names_missing_terms_is_refused_and_stops_no_reader(db: &Data
     let readable: Vec<bool> = events.iter().map(|e| e.logged().is_ok()).collect();
     assert_eq!(readable, [false, false, true]);
     assert!(events.iter().all(|event| event.kind == "token.issued"));
+}
+
+async fn terms_that_changed_since_the_last_piece_are_read_anew(db: &Database) {
+    let store = db.open().await;
+    add_terms(db).await;
+    add(db, 1, Uuid::from_u128(1), "terms", "7").await;
+    let first = listed(&*store).await;
+    assert!(first[0].contains("db:read files:read"), "{first:?}");
+    assert_eq!(listed(&*store).await, first);
+    db.execute("update token_terms set scope = 'db:write'")
+        .await;
+    let changed = listed(&*store).await;
+    assert!(changed[0].contains("db:write"), "{changed:?}");
+    db.execute("delete from token_terms").await;
+    let events = store.events(0, i64::MAX, 100).await.unwrap();
+    assert!(events[0].logged().is_err());
+    // Another history of the store may give the same id to other terms.
+    add_terms(db).await;
+    assert_eq!(listed(&*store).await, first);
 }
 
 async fn both_tables_are_read_in_the_order_of_ids(db: &Database) {
