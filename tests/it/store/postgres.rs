@@ -93,11 +93,15 @@ async fn a_wait_that_takes_too_long_is_unavailable_and_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_reads_only_its_own_rows_of_tables_that_grew_since_it_was_planned() {
+async fn batches_read_only_their_own_rows_of_tables_that_grew_since_they_were_planned() {
     let db = Database::postgres().await;
     let store = db.open().await;
     create(&*store, "a").await;
-    let both = async || issue(&*store, "a", 2, None).await;
+    let both = async || {
+        let tokens = [token(jti(), "a"), token(jti(), "a")];
+        assert_eq!(store.standing(&tokens).await.unwrap().len(), 2);
+        issue(&*store, "a", 2, None).await
+    };
     assert_eq!(both().await, [counted(0), counted(0)]);
     // With these statistics, reading a whole table costs as little as finding a row of it.
     db.execute("vacuum analyze").await;
