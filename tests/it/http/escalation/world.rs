@@ -269,6 +269,7 @@ impl<'a> World<'a> {
         } else {
             attack.tokens.last().unwrap()
         };
+        let actor = claims(token);
         let token = bearer(token);
         let mut headers = vec![("authorization", token.as_str())];
         headers.extend(change.headers.iter().map(|(name, value)| (*name, &**value)));
@@ -293,12 +294,13 @@ impl<'a> World<'a> {
             self.counts.refused += 1;
         } else {
             self.counts.accepted += 1;
-            self.learn(&change, &answer).await;
+            self.learn(&actor, &change, &answer).await;
         }
     }
 
-    /// Keeps the secrets of a reply, and checks all agents of which there are any.
-    async fn learn(&mut self, change: &ChangeRequest, answer: &Answer) {
+    /// Keeps the secrets of a reply to a token with the claims `actor`, and checks all agents of which
+    /// there are any.
+    async fn learn(&mut self, actor: &Value, change: &ChangeRequest, answer: &Answer) {
         let attack = self.attack.as_mut().unwrap();
         let place = format!("{}: {} {}", attack.place, change.method, change.path);
         let shown: Value = serde_json::from_str(&answer.body).unwrap_or_default();
@@ -321,10 +323,10 @@ impl<'a> World<'a> {
         }
         let is_proof = shown["kind"] == "federated" || shown["kind"] == "publicKey";
         if is_proof && !change.is_dry_run {
-            // What needs no secret of the caller's own is given to others alone.
-            let own = attack.bound.agent_id.as_str();
-            let may_be = attack.is_admin() || agent_id != own;
-            assert!(may_be, "{place}: {answer:?}");
+            // Without an admin scope an agent gives itself nothing that proves it without a secret.
+            let scopes = actor["scope"].as_str().unwrap_or_default();
+            let may_be = scopes.contains("admin:orgs") || actor["client_id"] != agent_id.as_str();
+            assert!(may_be, "{place} by {actor}: {answer:?}");
             attack.trusting.insert(agent_id.clone());
             self.counts.trusts += 1;
         }
