@@ -38,12 +38,24 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        for digit in pair {
-            let value = char::from(*digit).to_digit(16)?;
-            *byte = (*byte << 4) | u8::try_from(value).ok()?;
-        }
+        *byte = parse_pair(pair)?;
     }
     Some(bytes)
+}
+
+/// The same, for any number of bytes.
+pub(crate) fn parse_hex_bytes(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(parse_pair).collect()
+}
+
+/// The byte that two digits stand for.
+fn parse_pair(pair: &[u8]) -> Option<u8> {
+    let &[high, low] = pair else {
+        return None;
+    };
+    let value = |digit| char::from(digit).to_digit(16);
+    u8::try_from((value(high)? << 4) | value(low)?).ok()
 }
 
 #[cfg(test)]
@@ -66,5 +78,10 @@ mod tests {
             assert_eq!(parse_hex::<2>(text), None, "{text}");
         }
         assert_eq!(parse_hex::<2>("Ab01"), Some([0xab, 0x01]));
+        assert_eq!(parse_hex_bytes("Ab01"), Some(vec![0xab, 0x01]));
+        assert_eq!(parse_hex_bytes(""), Some(vec![]));
+        for text in ["a", "abc", "g0", "0g", "é"] {
+            assert_eq!(parse_hex_bytes(text), None, "{text}");
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::store::row::{EventColumns, TokenColumns, issued, json};
 use super::errors::broken;
 use super::lane::{Readers, ask_again};
 use super::open::SqliteStore;
+use super::packed_tokens;
 
 #[async_trait]
 impl ReadEvents for SqliteStore {
@@ -133,19 +134,7 @@ async fn events(
     through: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<EventRow>> {
-    let tokens: Vec<LeanColumns> = sqlx::query_as(
-        "select id, at, jti, epoch, request, source, agent_id, inline, terms,
-                (select version from revision where name = 'terms')
-         from token_event
-         where id > ?1 and id <= ?2
-         order by id
-         limit ?3",
-    )
-    .bind(after)
-    .bind(through)
-    .bind(limit)
-    .fetch_all(&mut *conn)
-    .await?;
+    let tokens = packed_tokens::read(conn, after, through, limit).await?;
     let terms = terms_of(conn, known, &tokens).await?;
     let tokens = match token_events(tokens, &terms) {
         Some(tokens) => tokens,

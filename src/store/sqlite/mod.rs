@@ -4,7 +4,7 @@
 //! batched in front of it. `open` opens the file, `file` knows whether it is still there, `schema`
 //! lists the changes of the schema, `errors` says what an error means, `lane` keeps connections,
 //! `turn` makes processes take turns, `serve_lock` lets one process serve, `in_use` recognises a copy of an open file, `backup` makes copies. `agents`, `scopes`, `tokens`, `revocations`, `killed`,
-//! `events` and `keys` read, `places` keeps how far the events were read, `processes` who serves, `write` changes, `prune`
+//! `events` with `packed_tokens`, and `keys` read, `places` keeps how far the events were read, `processes` who serves, `write` changes, `prune`
 //! removes. `issue` counts tokens, `redeem` those that cost a code, `spend` those that cost an assertion, all by the
 //! statements in `count` and `record`, to which `rows` gives lists of rows.
 
@@ -49,6 +49,7 @@ mod lane;
 mod log;
 mod open;
 mod orgs;
+mod packed_tokens;
 mod partners;
 mod places;
 mod processes;

@@ -13,6 +13,7 @@ use crate::harness::database::Database;
 
 on_both! {
     a_row_of_a_token_tells_all_that_its_event_does,
+    any_value_of_a_row_is_read_as_it_is,
     a_row_that_names_missing_terms_is_refused_and_stops_no_reader,
     terms_that_changed_since_the_last_piece_are_read_anew,
     both_tables_are_read_in_the_order_of_ids,
@@ -123,6 +124,28 @@ async fn a_row_of_a_token_tells_all_that_its_event_does(db: &Database) {
          \"kind\":\"token.issued\",\"scope\":\"db:read\",\"v\":1}",
     ];
     assert_eq!(listed(&*store).await, expected);
+}
+
+async fn any_value_of_a_row_is_read_as_it_is(db: &Database) {
+    const BEYOND_DOUBLES: i64 = (1 << 53) + 1;
+    let store = db.open().await;
+    let jti = Uuid::from_u128(u128::MAX);
+    let user = "\\\"\\\\\\n\\u0001\u{7f}é\u{1d11e}";
+    let inline = format!(
+        "'a', '{{\"aud\":[],\"scope\":\"db:read\",\"ttl\":600,\"user\":\"{user}\"}}', {}",
+        bytes(db, "")
+    );
+    add(db, BEYOND_DOUBLES, jti, "agent_id, inline, source", &inline).await;
+    db.execute("update token_event set epoch = 9223372036854775807")
+        .await;
+    let events = store.events(0, i64::MAX, i64::MAX).await.unwrap();
+    let event = &events[0];
+    assert_eq!(
+        (event.id, event.epoch, event.jti),
+        (BEYOND_DOUBLES, Some(i64::MAX), Some(jti))
+    );
+    assert_eq!((&event.request, &event.source), (&None, &Some(vec![])));
+    assert_eq!(&*event.detail, "db:read \"\"\\\n\u{1}\u{7f}é\u{1d11e}\"");
 }
 
 async fn a_row_that_names_missing_terms_is_refused_and_stops_no_reader(db: &Database) {
