@@ -34,8 +34,8 @@ pub const MAX_PASS_EVENTS: usize = 16_384;
 const MAX_PASS_BYTES: usize = 4 << 20;
 
 /// How many events are taken at once. The thread of a token is held up no longer than these take to
-/// decode and hash. Still smaller pieces would cost more than 2 % of a token's CPU, since each asks
-/// the database anew which events are settled.
+/// decode and hash. Still smaller pieces would cost more of a token's CPU, since each takes round
+/// trips to the database.
 pub(crate) const MAX_PIECE_EVENTS: usize = 256;
 
 /// How many times as long as a piece took the ledger rests before the next one. A backlog then
@@ -82,7 +82,8 @@ impl Ledger {
         Self { reader, passes }
     }
 
-    /// Reads everything that is settled, and logs what is due. Run once a second.
+    /// Reads everything that was settled when the store was asked last, and logs what is due. Run once
+    /// a second.
     pub async fn step(&mut self) -> Result<(), Error> {
         let mut progress = Progress::More;
         while progress == Progress::More {

@@ -47,8 +47,8 @@ pub trait EventConsumer: Send {
     /// even without new events, so that a consumer can commit what it has after some time.
     async fn consume(&mut self, piece: Piece<'_>) -> Result<Option<Vec<Write>>, Error>;
 
-    /// How many events it takes in its next piece at most. A piece has fewer only if no more are
-    /// settled.
+    /// How many events it takes in its next piece at most. A piece has fewer only if no more were
+    /// settled when the store was asked last.
     fn room(&self) -> usize {
         usize::MAX
     }
@@ -62,9 +62,9 @@ pub trait EventConsumer: Send {
 pub enum Progress {
     /// Another holder has the lease.
     Elsewhere,
-    /// Everything that is settled was read.
+    /// Everything was read that was settled when the store was asked last.
     Done,
-    /// More events are settled: the next step need not wait.
+    /// More events may be settled: the next step need not wait.
     More,
     /// Transactions that may hold smaller ids are still open, and nothing new is settled.
     Waiting,
@@ -89,6 +89,9 @@ struct Session {
     renewed: i64,
     /// The id of the last event that the consumer took.
     read: i64,
+    /// The id up to which the events were settled when the store was asked last. Another run of the
+    /// database may lack some of them; it commits nothing under this lease.
+    settled: i64,
 }
 
 impl JournalReader {
@@ -112,19 +115,27 @@ impl JournalReader {
         }
     }
 
-    /// Reads one piece and hands it to `consumer`. After an error, or if the call is cancelled, the
+    /// Reads one piece and hands it to `consumer`. The store is asked what is settled only once all of
+    /// its last answer was read. After an error, or if the call is cancelled, the
     /// next step asks the store where to begin: the last commit may have been done or not.
     pub async fn step(&mut self, consumer: &mut dyn EventConsumer) -> Result<Progress, Error> {
         let (session, unsettled) = (self.session.take(), self.unsettled.take());
         let Some(mut session) = self.lease(session).await? else {
             return Ok(Progress::Elsewhere);
         };
-        let (settled, unsettled) = match settle(&*self.records, unsettled).await? {
-            Settlement::Settled(id) => (id, None),
-            Settlement::Unsettled(open) => (session.read, Some(open)),
+        let unsettled = if session.settled > session.read {
+            None
+        } else {
+            match settle(&*self.records, unsettled).await? {
+                Settlement::Settled(id) => {
+                    session.settled = id;
+                    None
+                }
+                Settlement::Unsettled(open) => Some(open),
+            }
         };
         let room = consumer.room().min(self.max_events);
-        let events = self.events(session.read, settled, room).await?;
+        let events = self.events(session.read, session.settled, room).await?;
         // The ids between the last row and the settled id have no row. The place stays at an event
         // that was read, so that it is never ahead of a database that lost its newest commits.
         let through = events.last().map_or(session.read, |last| last.id);
@@ -135,6 +146,10 @@ impl JournalReader {
             through,
         };
         session.read = through;
+        if events.len() < room {
+            // All of the answer was read. Rows that were removed meanwhile must not be waited for.
+            session.settled = through;
+        }
         if let Some(writes) = consumer.consume(piece).await? {
             if !self.commit(&mut session, writes).await? {
                 return Ok(Progress::Elsewhere);
@@ -168,14 +183,15 @@ impl JournalReader {
             .take_lease(self.name, self.holder, LEASE_TTL, self.clock.moment())
             .await?;
         Ok(lease.map(|lease| {
-            let read = match session {
-                Some(session) if session.lease == lease => session.read,
-                _ => lease.place,
+            let (read, settled) = match session {
+                Some(session) if session.lease == lease => (session.read, session.settled),
+                _ => (lease.place, lease.place),
             };
             Session {
                 lease,
                 renewed: now,
                 read,
+                settled,
             }
         }))
     }

@@ -22,6 +22,7 @@ on_both! {
     a_consumer_may_take_several_pieces_before_it_commits,
     a_reader_that_stops_while_it_works_loses_to_the_next_one,
     a_reader_whose_consumer_failed_begins_at_its_place,
+    events_that_were_removed_after_they_settled_are_not_waited_for,
 }
 
 /// Writes the id of each event of a token as a result.
@@ -89,12 +90,14 @@ async fn a_step_reads_everything_once_in_pieces(db: &Database) {
     issue(&*store, "a", 5, None).await;
     assert_eq!(one.step(&mut consumer).await.unwrap(), Progress::More);
     assert_eq!(store.place("test").await.unwrap(), Some(4));
+    // The results are events themselves, but the store told of the first six events alone.
+    assert_eq!(one.step(&mut consumer).await.unwrap(), Progress::Done);
+    assert_eq!(store.place("test").await.unwrap(), Some(6));
     assert_eq!(one.step(&mut consumer).await.unwrap(), Progress::More);
-    // The results are events themselves, and are read too.
-    assert_eq!(store.place("test").await.unwrap(), Some(8));
+    assert_eq!(store.place("test").await.unwrap(), Some(10));
     while one.step(&mut consumer).await.unwrap() == Progress::More {}
     assert_eq!(results(db).await, marks(2..=6));
-    assert_eq!(consumer.pieces, [0, 4, 4, 3]);
+    assert_eq!(consumer.pieces, [0, 4, 2, 4, 1]);
     // The lease is renewed while nothing happens, and another process waits for it.
     let (mut other, others_clock) = reader(db, 4).await;
     for _ in 0..5 {
@@ -190,6 +193,20 @@ async fn a_reader_whose_consumer_failed_begins_at_its_place(db: &Database) {
     assert_eq!(store.place("test").await.unwrap(), Some(0));
     while one.step(&mut consumer).await.unwrap() == Progress::More {}
     assert_eq!(results(db).await, marks(2..=4));
+}
+
+async fn events_that_were_removed_after_they_settled_are_not_waited_for(db: &Database) {
+    let store = db.open().await;
+    let ((mut one, _), mut consumer) = (reader(db, 2).await, Marks::default());
+    consumer.least = usize::MAX;
+    create(&*store, "a").await;
+    issue(&*store, "a", 3, None).await;
+    assert_eq!(one.step(&mut consumer).await.unwrap(), Progress::More);
+    db.execute("delete from token_event where id > 2").await;
+    assert_eq!(one.step(&mut consumer).await.unwrap(), Progress::Done);
+    issue(&*store, "a", 1, None).await;
+    assert_eq!(one.step(&mut consumer).await.unwrap(), Progress::Done);
+    assert_eq!(consumer.taken, [2, 5]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
