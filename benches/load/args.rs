@@ -1,6 +1,7 @@
 //! The command line of the harness. Must not know how anything is measured.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ pub struct Args {
     /// Compare a store of 1,000,000 agents and 10,000,000 expired revocations with a small one
     #[arg(long)]
     pub growth: bool,
+    /// How often rows that put a load on a server repeat it; without it 3 times
+    #[arg(long, value_name = "NUMBER")]
+    pub repetitions: Option<NonZeroUsize>,
     /// Runs of a third of a second, to try the harness: the figures mean nothing
     #[arg(long)]
     pub quick: bool,
@@ -148,11 +152,12 @@ pub struct Timing {
 impl Args {
     pub fn timing(&self) -> Timing {
         let ms = Duration::from_millis;
+        let repetitions = |usual| self.repetitions.map_or(usual, NonZeroUsize::get);
         if self.quick {
             return Timing {
                 warm: ms(150),
                 measured: ms(300),
-                repetitions: 1,
+                repetitions: repetitions(1),
                 raw: ms(40),
                 starts: 3,
                 known: 1_000,
@@ -168,7 +173,7 @@ impl Args {
         Timing {
             warm: ms(500),
             measured: ms(3_000),
-            repetitions: if self.full { 5 } else { 3 },
+            repetitions: repetitions(if self.full { 5 } else { 3 }),
             raw: ms(250),
             starts: 7,
             known: 100_000,

@@ -4,6 +4,7 @@
 //! `benches/peers/README.md` explains the method; `benches/peers/run` brings the programs and starts
 //! this. Reading order: [`table`] (what runs), [`running`], [`check`], [`series`], [`markdown`].
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,7 @@ pub fn compare(args: &Args, prepared: &Path) -> Fallible<()> {
     let mut timing = args.timing();
     if !args.quick {
         timing.warm = Duration::from_secs(1);
-        timing.repetitions = REPETITIONS;
+        timing.repetitions = args.repetitions.map_or(REPETITIONS, NonZeroUsize::get);
     }
     let bench = Bench::new(cores, timing, Signer::generate()?);
     let places = Places {

@@ -190,7 +190,7 @@ fn count(number: usize, what: &str) -> String {
 fn token_rows(kind: Kind, full: bool) -> Vec<(usize, usize, TokenReach)> {
     let reach = |connections, agents| match (kind, connections, agents) {
         (Kind::Postgres, 64, 256) => TokenReach {
-            share: Some(0.75),
+            share: Some(0.80),
             server: Some(0.82),
             p50: None,
         },
@@ -199,16 +199,16 @@ fn token_rows(kind: Kind, full: bool) -> Vec<(usize, usize, TokenReach)> {
             ..TokenReach::default()
         },
         (Kind::Postgres, 16, 256) => TokenReach {
-            share: Some(0.65),
+            share: Some(0.74),
             ..TokenReach::default()
         },
         (Kind::Postgres, 1, 256) => TokenReach {
-            share: Some(0.38),
+            share: Some(0.42),
             server: None,
             p50: Some(4.0),
         },
         (Kind::Sqlite, 64, 256) => TokenReach {
-            share: Some(0.74),
+            share: Some(0.80),
             ..TokenReach::default()
         },
         _ => TokenReach::default(),
