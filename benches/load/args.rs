@@ -27,7 +27,7 @@ pub struct Args {
     /// Compare a store of 1,000,000 agents and 10,000,000 expired revocations with a small one
     #[arg(long)]
     pub growth: bool,
-    /// How often rows that put a load on a server repeat it; without it 3 times
+    /// How often rows that put a load on a server repeat it, instead of 3 times, or 5 with --full
     #[arg(long, value_name = "NUMBER")]
     pub repetitions: Option<NonZeroUsize>,
     /// Runs of a third of a second, to try the harness: the figures mean nothing

@@ -116,8 +116,8 @@ impl JournalReader {
     }
 
     /// Reads one piece and hands it to `consumer`. The store is asked what is settled only once all of
-    /// its last answer was read. After an error, or if the call is cancelled, the
-    /// next step asks the store where to begin: the last commit may have been done or not.
+    /// its last answer was read. After an error, or if the call is cancelled, the next step asks the
+    /// store where to begin: the last commit may have been done or not.
     pub async fn step(&mut self, consumer: &mut dyn EventConsumer) -> Result<Progress, Error> {
         let (session, unsettled) = (self.session.take(), self.unsettled.take());
         let Some(mut session) = self.lease(session).await? else {
