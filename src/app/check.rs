@@ -11,7 +11,7 @@ use crate::service::store_keys::{foreign, keys_open};
 
 use super::beside::{demand_no_remains, demand_private, demand_same_owner};
 use super::files::folder_of;
-use super::master_key::{parse_master_key, with_previous};
+use super::master_key::{KeyFile, find_key_file, lost, parse_master_key, with_previous};
 use super::open::open_to_read;
 use super::plans::missing_plans;
 
@@ -79,14 +79,10 @@ pub(super) async fn configured_key(config: &Config) -> Result<Option<MasterKey>,
 /// The master key beside a SQLite database; `None` if a first start would draw it.
 async fn key_beside(config: &Config, database: &Path) -> Result<Option<MasterKey>, String> {
     let path = folder_of(database).join("master.key");
-    if std::fs::symlink_metadata(&path).is_err() {
-        if !is_sealed(config).await {
-            return Ok(None);
-        }
-        return Err(format!(
-            "{} is missing and sealed the keys of this store: restore it, or set keys.master_key",
-            path.display()
-        ));
+    match find_key_file(&path, async || Ok::<_, String>(is_sealed(config).await)).await? {
+        KeyFile::Found => {}
+        KeyFile::NotMade => return Ok(None),
+        KeyFile::Lost => return Err(lost(&path)),
     }
     let owned = || {
         if database.exists() {

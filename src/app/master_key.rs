@@ -45,27 +45,63 @@ async fn newest_key(
         return Err(AppError::Other("Postgres needs keys.master_key".to_owned()));
     };
     let path = folder_of(database).join("master.key");
-    let shown = path.display().to_string();
-    // Two processes may start at once. One of them links its complete file to `path`; both then
-    // read that file.
-    if !path.exists() {
-        // A new master key cannot open what the old one sealed. Report the missing file instead of
-        // creating a new key.
-        if !records
-            .store_keys()
-            .await
-            .map_err(crate::service::Error::from)?
-            .is_empty()
-        {
-            let what =
-                "is missing and sealed the keys of this store: restore it, or set keys.master_key";
-            return Err(AppError::Other(format!("{shown} {what}")));
+    let has_keys = async || {
+        let keys = records.store_keys().await;
+        Ok::<_, crate::service::Error>(!keys?.is_empty())
+    };
+    match find_key_file(&path, has_keys).await? {
+        KeyFile::Found => {}
+        KeyFile::Lost => return Err(AppError::Other(lost(&path))),
+        // Two processes may start at once. One of them links its complete file to `path`; both then
+        // read that file.
+        KeyFile::NotMade => {
+            let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
+            publish_file(&path, fresh.to_text().as_bytes(), database)
+                .map_err(system(format!("cannot write {}", path.display())))?;
         }
-        let fresh = MasterKey::generate(entropy).map_err(crate::service::Error::from)?;
-        publish_file(&path, fresh.to_text().as_bytes(), database)
-            .map_err(system(format!("cannot write {shown}")))?;
     }
     read_master_key(&path, database)
+}
+
+/// What there is of the key file beside a SQLite database.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum KeyFile {
+    /// It is there.
+    Found,
+    /// There is none, and the store holds no key that one sealed: a first start makes it.
+    NotMade,
+    /// There is none, but the store holds keys that one sealed. A new master key could not open
+    /// them.
+    Lost,
+}
+
+/// Looks for the key file. `has_keys` tells whether the store holds a key.
+pub(super) async fn find_key_file<E>(
+    path: &Path,
+    has_keys: impl AsyncFnOnce() -> Result<bool, E>,
+) -> Result<KeyFile, E> {
+    let is_there = || path.symlink_metadata().is_ok();
+    if is_there() {
+        return Ok(KeyFile::Found);
+    }
+    if !has_keys().await? {
+        return Ok(KeyFile::NotMade);
+    }
+    // Another process that starts for the first time writes the file before it seals the first key.
+    // It may have done both since the first look.
+    Ok(if is_there() {
+        KeyFile::Found
+    } else {
+        KeyFile::Lost
+    })
+}
+
+/// What to tell of a key file that is [`KeyFile::Lost`].
+pub(super) fn lost(path: &Path) -> String {
+    format!(
+        "{} is missing and sealed the keys of this store: restore it, or set keys.master_key",
+        path.display()
+    )
 }
 
 /// Reads a master key from a file that only the database's owner may read.
@@ -80,4 +116,33 @@ pub(super) fn parse_master_key(path: &Path) -> Result<MasterKey, AppError> {
     let shown = path.display();
     let text = read_bounded(path).map_err(system(format!("cannot read {shown}")))?;
     MasterKey::parse(&text).map_err(|rule| AppError::Other(format!("{shown}: {rule}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_file_that_another_process_makes_meanwhile_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let find = async |has_keys: bool, makes_file: bool| {
+            let look = async || {
+                if makes_file {
+                    std::fs::write(&path, "").unwrap();
+                }
+                Ok::<_, Infallible>(has_keys)
+            };
+            let found = find_key_file(&path, look).await.unwrap();
+            let _ = std::fs::remove_file(&path);
+            found
+        };
+        assert_eq!(find(false, false).await, KeyFile::NotMade);
+        assert_eq!(find(true, false).await, KeyFile::Lost);
+        assert_eq!(find(true, true).await, KeyFile::Found);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(find(true, false).await, KeyFile::Found);
+    }
 }
