@@ -15,8 +15,11 @@ use crate::stage::server::{Agent, Server, Site, raise_descriptors};
 use crate::stage::{GENEROUS, cannot_run, pause, play_alone, scaled};
 
 /// How long a newcomer of another address may wait for its token: what `docs/connections.md`
-/// promises, and a second of this machine's own.
-const NEWCOMER_TIMEOUT: Duration = Duration::from_secs(2);
+/// promises, and a second of this machine's own. The short form runs on machines that stand still now
+/// and then. There the bound is less than the ten seconds for which a half body is waited for.
+fn newcomer_timeout() -> Duration {
+    scaled(Duration::from_secs(6), Duration::from_secs(2))
+}
 
 /// A request whose head is complete and whose body is half sent.
 const HALF: &[u8] = b"POST /api/v1/token HTTP/1.1\r\nhost: a\r\n\
@@ -90,7 +93,10 @@ async fn beside_bursts(descriptors: usize, halves_each: usize, period: u64, burs
         waits[waits.len() / 2].as_millis(),
         longest.as_millis(),
     );
-    assert!(longest < NEWCOMER_TIMEOUT, "a newcomer waited {longest:?}");
+    assert!(
+        longest < newcomer_timeout(),
+        "a newcomer waited {longest:?}"
+    );
     let polls = kept.await.unwrap();
     println!("{polls} polls on one connection of the same address");
     // Once the clients have left, the same address gets tokens too.

@@ -6,10 +6,12 @@ use crate::stage::audit::introspect_all;
 use crate::stage::cluster::Cluster;
 use crate::stage::ledger::Load;
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{eventually, pause, play, scaled};
+use crate::stage::{GENEROUS, eventually, pause, play, scaled};
 
-/// How long after a promotion the servers issue tokens again.
-const SERVING_WITHIN: Duration = Duration::from_secs(5);
+/// How long after a promotion the servers issue tokens again. The short form demands only that they do.
+fn serving_within() -> Duration {
+    scaled(GENEROUS, Duration::from_secs(5))
+}
 
 /// What happens to the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +22,7 @@ enum Fate {
 }
 
 /// Waits until each server issues a token. Demands that none takes longer than
-/// [`SERVING_WITHIN`] from `since` on.
+/// [`serving_within`] from `since` on.
 async fn expect_tokens(servers: &[Server], agent: &Agent, since: Instant) {
     for server in servers {
         eventually("tokens from the new primary", async || {
@@ -29,7 +31,7 @@ async fn expect_tokens(servers: &[Server], agent: &Agent, since: Instant) {
         .await;
         let took = since.elapsed();
         println!("serving {} ms after the promotion", took.as_millis());
-        assert!(took <= SERVING_WITHIN, "{} ms", took.as_millis());
+        assert!(took <= serving_within(), "{} ms", took.as_millis());
     }
 }
 
@@ -55,8 +57,8 @@ async fn fail_over(fate: Fate) {
     pause(scaled(500, 5_000)).await;
     let new = standby.url_of(&site.database);
     let old = std::mem::replace(&mut site.database, new);
-    let promoted = Instant::now();
     standby.promote();
+    let promoted = Instant::now();
     expect_tokens(&servers, &watcher, promoted).await;
     if frozen.is_some() {
         drop(frozen);

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::stage::client::{Lost, revoke_request};
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site, raise_descriptors, report};
-use crate::stage::{ANSWER_WITHIN, GENEROUS, pause, play_alone, scaled};
+use crate::stage::{GENEROUS, answer_within, pause, play_alone, scaled};
 
 #[test]
 fn one_token_revoked_over_thousands_of_connections_keeps_no_other_revocation_waiting_on_sqlite() {
@@ -110,7 +110,7 @@ async fn beside_hostile_revocations(site: &Site, count: usize) {
     assert!(revoked > 0, "nothing was revoked twice");
     // The times of a debug build on a machine with other load say nothing.
     assert!(
-        most <= scaled(GENEROUS, ANSWER_WITHIN),
+        most <= scaled(GENEROUS, answer_within()),
         "one took {} ms",
         most.as_millis()
     );

@@ -5,7 +5,7 @@ use crate::stage::cluster::{Cluster, Locked};
 use crate::stage::ledger::Load;
 use crate::stage::outcome::{expect_in_time, expect_unavailable};
 use crate::stage::server::{Agent, Server, Site};
-use crate::stage::{ANSWER_WITHIN, eventually, play};
+use crate::stage::{answer_within, eventually, play};
 
 /// What a client has when the database goes away.
 struct Holder {
@@ -94,7 +94,7 @@ async fn expect_memory(server: &Server) {
         let reply = server.client().get(path).await;
         assert_eq!(reply.status, 200, "{path}");
         assert!(
-            reply.took <= ANSWER_WITHIN,
+            reply.took <= answer_within(),
             "{path}: answered after {} ms",
             reply.took.as_millis()
         );
@@ -109,12 +109,12 @@ async fn expect_gone(server: &Server, holder: &Holder) {
     let bearer = format!("authorization: Bearer {}\r\n", holder.token);
     let listing = server.client().ask(&get("/api/v1/agents", &bearer)).await;
     assert_eq!(listing.status, 503, "{}", listing.text());
-    assert!(listing.header("retry-after").is_some() && listing.took <= ANSWER_WITHIN);
+    assert!(listing.header("retry-after").is_some() && listing.took <= answer_within());
     expect_memory(server).await;
     for mut client in [server.client(), server.ops_client()] {
         let ready = client.get("/readyz").await;
         assert_eq!(ready.status, 503);
-        assert!(ready.header("retry-after").is_some() && ready.took <= ANSWER_WITHIN);
+        assert!(ready.header("retry-after").is_some() && ready.took <= answer_within());
     }
 }
 

@@ -51,8 +51,8 @@ fn a_herd_of_pollers_does_not_reach_the_database() {
             began.elapsed().as_secs(),
         );
         println!("12800 polls in {seconds} s cost the database {cost} transactions");
-        // The transactions are one read of the version a second, the other loops, and this test's
-        // own connections.
-        assert!(cost < 200, "{cost} transactions for 12800 polls");
+        // The transactions are those of the loops, about sixteen a second, and of this test's own
+        // connections. A read for each poll would be at least as many as the polls.
+        assert!(cost < 12_800 / 4, "{cost} transactions for 12800 polls");
     });
 }

@@ -71,6 +71,25 @@ impl Stage {
         eventually("a second passes", async || self.site.now().await > second).await;
     }
 
+    /// The newest version of the revocation list that a server serves.
+    async fn version(&self) -> i64 {
+        let mut newest = 0;
+        for mut client in self.clients() {
+            newest = newest.max(version_at(&mut client).await);
+        }
+        newest
+    }
+
+    /// Waits until every server serves a list with more than this version has.
+    async fn learns_more_than(&self, version: i64) {
+        for mut client in self.clients() {
+            eventually("the list has the news", async || {
+                version_at(&mut client).await > version
+            })
+            .await;
+        }
+    }
+
     /// Demands that each server answers the agent's credentials with `status`, the second time too.
     async fn answer(&self, agent: &Agent, status: u16) {
         for mut client in self.clients() {
@@ -136,6 +155,11 @@ impl Stage {
             }
         }
     }
+}
+
+async fn version_at(client: &mut Client) -> i64 {
+    let list = client.get("/oauth/revoked-tokens").await.json();
+    list["version"].as_i64().unwrap()
 }
 
 async fn play_all(stage: &Stage) {
@@ -244,7 +268,9 @@ async fn an_agent_that_is_made_again_revives_no_token(stage: &Stage) {
     for mut client in stage.clients() {
         tokens.push(client.issue(&first).await.token());
     }
+    let before = stage.version().await;
     stage.site.must(&["agent", "suspend", &first.id]);
+    stage.learns_more_than(before).await;
     stage.next_second().await;
     stage.next_second().await;
     stage.wind_back().await;
@@ -269,7 +295,9 @@ async fn a_list_that_knows_more_than_the_rows_stays(stage: &Stage) {
     assert_eq!(client.revoke(&agent, kept).await.status, 200);
     stage.next_second().await;
     stage.back_up().await;
+    let before = stage.version().await;
     assert_eq!(client.revoke(&agent, lost).await.status, 200);
+    stage.learns_more_than(before).await;
     stage.next_second().await;
     stage.next_second().await;
     stage.list(&[kept, lost]).await;

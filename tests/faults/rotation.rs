@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -60,9 +60,19 @@ impl Service {
             return key;
         }
         stage.second_fetches.fetch_add(1, Ordering::Relaxed);
-        sleep(SECOND_FETCH_AFTER).await;
-        self.fetch().await;
-        self.key(kid).expect("the key is published in time")
+        let began = Instant::now();
+        loop {
+            sleep(SECOND_FETCH_AFTER).await;
+            self.fetch().await;
+            if let Some(key) = self.key(kid) {
+                return key;
+            }
+            // The short form runs on machines that stand still for seconds.
+            assert!(
+                began.elapsed() < scaled(Duration::from_secs(10), Duration::ZERO),
+                "the key is published in time"
+            );
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::stage::client::{get, token_request};
 use crate::stage::cluster::Cluster;
 use crate::stage::server::{Agent, Server, Site};
 use crate::stage::signer::{ISSUER, Key, Signer, own_claims, present};
-use crate::stage::{Dice, play_alone, scaled};
+use crate::stage::{Dice, cannot_run, play_alone, scaled};
 
 /// The samples of each kind. If two distributions are equal, the AUC of n against n samples has a
 /// standard error of sqrt((2n + 1) / (12 n²)), which is 0.0105 for 1,500. The band below is nine
@@ -56,6 +56,9 @@ fn unknown_wrong_and_suspended_take_the_same_time() {
         for (name, a, b) in pairs {
             demand_alike(name, &times[a], &times[b]);
         }
+        if scaled(control <= CONTROL, false) {
+            return cannot_run("the control", "the load of the machine hides a read");
+        }
         assert!(
             control > CONTROL,
             "the measurement does not detect a read: AUC {control:.3}"
@@ -89,7 +92,7 @@ fn a_foreign_secret_takes_the_same_time_for_every_id_and_length() {
             "argon2",
             "bcrypt",
         ];
-        let (samples, band) = scaled((24, 0.15..=0.85), (300, BAND));
+        let (samples, band) = scaled((32, 0.15..=0.85), (300, BAND));
         for (length, of) in [(9, "short"), (73, "73 bytes"), (2_000, "long")] {
             let guess = |id: &str| {
                 token_request(&Agent {
@@ -211,14 +214,27 @@ async fn refused_assertions_take_the_same_time(mut site: Site) {
 async fn demand_one_time(server: &Server, kinds: &[(&str, Vec<u8>)]) {
     let (samples, band) = scaled((250, 0.35..=0.65), (SAMPLES, BAND));
     let requests: Vec<Vec<u8>> = kinds.iter().map(|(_, request)| request.clone()).collect();
-    let times = sample_some(server, &requests, samples).await;
+    let mut times = sample_some(server, &requests, samples).await;
     for ((name, _), of_it) in kinds.iter().zip(&times) {
         // The client's clock starts before the server's.
         let fastest = of_it.iter().copied().fold(f64::MAX, f64::min);
         assert!(fastest >= 0.010, "{name}: answered after {fastest} s");
     }
+    // On a machine with other load, a read may take so long that an answer is one interval later. The
+    // short form compares the answers of the first interval.
+    let most = scaled(0.020, f64::MAX);
+    for of_it in &mut times {
+        of_it.retain(|time| *time < most);
+    }
     for ((name, _), of_it) in kinds.iter().zip(&times).skip(1) {
         let name = format!("an assertion {} and one {name}", kinds[0].0);
+        if of_it.len().min(times[0].len()) < samples / 3 {
+            cannot_run(
+                &name,
+                "the machine is too slow to answer in the first interval",
+            );
+            continue;
+        }
         demand_within(&name, &times[0], of_it, &band);
     }
 }

@@ -8,7 +8,7 @@ use rustix::process::{Signal, geteuid};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
-use super::server::signal;
+use super::server::{signal, signal_all};
 use super::{eventually, free_port, pause};
 
 /// One PostgreSQL server with its own folder, on loopback.
@@ -419,9 +419,7 @@ impl Cluster {
 
     /// SIGKILL to every process of the server, as when its machine loses power.
     pub fn kill_all(&self) {
-        for pid in processes(&self.data()) {
-            signal(Signal::KILL, pid);
-        }
+        signal_all(Signal::KILL, &processes(&self.data()));
     }
 
     /// Stops every process of the server without ending it, until the value is dropped.
@@ -454,20 +452,16 @@ pub fn processes(data: &Path) -> Vec<u32> {
 pub struct Frozen(Vec<u32>);
 
 impl Frozen {
-    /// Stops all of these, without ending them.
+    /// Stops all of these, a server and its children, without ending them.
     pub fn all(pids: Vec<u32>) -> Self {
-        for pid in &pids {
-            signal(Signal::STOP, *pid);
-        }
+        signal_all(Signal::STOP, &pids);
         Self(pids)
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        for pid in &self.0 {
-            signal(Signal::CONT, *pid);
-        }
+        signal_all(Signal::CONT, &self.0);
     }
 }
 

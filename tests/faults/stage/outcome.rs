@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::ANSWER_WITHIN;
+use super::answer_within;
 use super::client::Reply;
 
 /// Demands a 503 with `Retry-After`, within three seconds, in the shape of the canonical paths.
 pub fn expect_unavailable(what: &str, reply: &Reply) {
     assert_eq!(reply.status, 503, "{what}: {}", reply.text());
     assert!(
-        reply.took <= ANSWER_WITHIN,
+        reply.took <= answer_within(),
         "{what}: answered after {} ms",
         reply.took.as_millis()
     );
@@ -29,11 +29,11 @@ pub fn expect_unavailable(what: &str, reply: &Reply) {
     assert!(body["error_description"].is_string(), "{what}");
 }
 
-/// Demands that no response of a whole load took longer than [`ANSWER_WITHIN`].
+/// Demands that no response of a whole load took longer than [`answer_within`].
 pub fn expect_in_time(times: &[Duration]) {
     let most = times.iter().max().copied().unwrap_or_default();
     assert!(
-        most <= ANSWER_WITHIN,
+        most <= answer_within(),
         "an answer took {} ms",
         most.as_millis()
     );

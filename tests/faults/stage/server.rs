@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -133,15 +134,10 @@ impl Site {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("SEALWRIGHT_DATABASE__URL", &self.database);
-        let listen = free_port();
-        let mut ops_listen = free_port();
-        while ops_listen == listen {
-            ops_listen = free_port();
-        }
-        for (key, port) in [("LISTEN", listen), ("OPS_LISTEN", ops_listen)] {
+        for key in ["LISTEN", "OPS_LISTEN"] {
             command.env(
                 format!("SEALWRIGHT_SERVER__{key}"),
-                format!("127.0.0.1:{port}"),
+                format!("127.0.0.1:{}", free_port()),
             );
         }
         command.env("SEALWRIGHT_LOG__REQUESTS", "false");
@@ -519,6 +515,19 @@ pub fn raise_descriptors() {
 pub fn signal(signal: Signal, pid: u32) {
     kill_process(process_id(pid), signal)
         .unwrap_or_else(|fault| panic!("{signal:?} to {pid}: {fault}"));
+}
+
+/// Sends a signal to a server, the first of these, and to its children. A child may have ended by
+/// itself meanwhile.
+pub fn signal_all(kind: Signal, pids: &[u32]) {
+    let (server, children) = pids.split_first().expect("a server");
+    signal(kind, *server);
+    for child in children {
+        match kill_process(process_id(*child), kind) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(fault) => panic!("{kind:?} to {child}: {fault}"),
+        }
+    }
 }
 
 /// A process id in the form that the system's calls take.
