@@ -41,6 +41,7 @@ pub use super::agent::{Agent, basic, bearer, claims, encode, header, raw_basic};
 use super::answer::Answer;
 use super::database::Database;
 use super::entropy::GatedEntropy;
+use super::patience::until_hashed;
 use super::time::Time;
 
 /// 2025-01-31T12:00:00Z, near the end of a month.
@@ -257,11 +258,8 @@ impl<'d> TestApp<'d> {
             secret: None,
             profile,
         };
-        let made = self
-            .agents()
-            .create(new, &self.opened.operator())
-            .await
-            .unwrap();
+        let (agents, operator) = (self.agents(), self.opened.operator());
+        let made = until_hashed(async || agents.create(new.clone(), &operator).await).await;
         Agent {
             id: made.agent_id.to_string(),
             secret: made.secret.as_ref().unwrap().expose().to_owned(),
@@ -276,11 +274,8 @@ impl<'d> TestApp<'d> {
             scopes: scopes.split(' ').map(str::to_owned).collect(),
             ..Row::default()
         };
-        let verdicts = self
-            .agents()
-            .import(&[row], &self.opened.operator())
-            .await
-            .unwrap();
+        let (agents, operator, rows) = (self.agents(), self.opened.operator(), [row]);
+        let verdicts = until_hashed(async || agents.import(&rows, &operator).await).await;
         assert_eq!(verdicts, [Ok(Imported::Made)]);
         Agent {
             id: id.to_owned(),
@@ -326,16 +321,15 @@ impl<'d> TestApp<'d> {
             overlap,
             ..Rotation::default()
         };
-        let made = self
-            .agents()
-            .rotate_credential(
-                &agent.parsed_id(),
-                rotation,
-                &self.opened.operator(),
-                Keep::nothing(),
-            )
-            .await;
-        agent.with_secret(made.unwrap().secret.unwrap().expose())
+        let (agents, id, operator) = (self.agents(), agent.parsed_id(), self.opened.operator());
+        let rotate = async || {
+            let rotation = rotation.clone();
+            agents
+                .rotate_credential(&id, rotation, &operator, Keep::nothing())
+                .await
+        };
+        let made = until_hashed(rotate).await;
+        agent.with_secret(made.secret.unwrap().expose())
     }
 
     pub async fn add_scope(&self, name: &str) {

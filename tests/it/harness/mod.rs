@@ -6,6 +6,7 @@ pub mod answer;
 pub mod app;
 pub mod database;
 pub mod entropy;
+pub mod patience;
 pub mod restore;
 pub mod time;
 pub mod wire;

@@ -13,8 +13,8 @@ use sealwright::testing::store::{AgentChange, Change, OpenError, Outcome, Store,
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::kit::{
-    MILLIS, NOW, batch, code, commit, counted, create, exchange, grants, id, issue, read, send,
-    suspension, write,
+    MILLIS, NOW, batch, code, commit, counted, create, exchange, grants, id, issue,
+    issue_patiently, read, send, suspension, write,
 };
 use crate::harness::database::Database;
 
@@ -49,7 +49,7 @@ async fn whatever_isolation_is_the_default_all_writes_at_once_succeed() {
                     let token = exchange(&*store, "a", code(), None).await;
                     // The token may be stale: another kill may have come between its decision and
                     // its counting.
-                    store.issue(&batch(vec![token])).await.unwrap();
+                    issue_patiently(&*store, &batch(vec![token])).await;
                 }
             });
         }
@@ -161,8 +161,10 @@ async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_re
     .execute(&mut dump)
     .await
     .unwrap();
+    // A reader waits about a second behind the migration. One that waits as long as the dump would
+    // wait for ever.
     let mut reader = PgConnection::connect(db.url()).await.unwrap();
-    sqlx::raw_sql("set statement_timeout = 2500")
+    sqlx::raw_sql("set statement_timeout = 20000")
         .execute(&mut reader)
         .await
         .unwrap();

@@ -56,7 +56,8 @@ async fn a_turn_that_does_not_come_is_unavailable_and_is_not_taken_later() {
     );
     assert!(matches!(issued, Err(StoreError::Unavailable(_))));
     assert!(matches!(suspended, Err(StoreError::Unavailable(_))));
-    assert!(began.elapsed() < Duration::from_secs(4));
+    // The wait ends after two seconds or so, and the turn is still taken.
+    assert!(began.elapsed() < Duration::from_secs(20));
     drop(turn);
     // A call that gave up may still get the turn later. It must release the turn at once.
     for _ in 0..3 {

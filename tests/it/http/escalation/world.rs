@@ -18,6 +18,7 @@ use super::sample::{
 use crate::harness::answer::Answer;
 use crate::harness::app::{Agent, ISSUER, OAUTH_TOKEN, TOKEN, TestApp, bearer, claims, encode};
 use crate::harness::database::Database;
+use crate::harness::patience::until_hashed;
 use crate::http::airisk::{AUTHORIZE, EXCHANGE};
 
 const BYSTANDERS: usize = 10;
@@ -123,7 +124,8 @@ impl<'a> World<'a> {
             profile: sample.profile(),
         };
         let operator = self.app.opened.operator();
-        let made = self.app.agents().create(new, &operator).await.unwrap();
+        let agents = self.app.agents();
+        let made = until_hashed(async || agents.create(new.clone(), &operator).await).await;
         Agent {
             id: made.agent_id.to_string(),
             secret: made.secret.unwrap().expose().to_owned(),
