@@ -15,7 +15,7 @@ use crate::store::sqlite::{Content, ServeLock, SqliteStore, give_to_owner_of};
 
 use super::beside::{demand_private, demand_same_owner};
 use super::error::{AppError, system};
-use super::files::{create_folder, folder_of};
+use super::files::{create_folder, draft_of, folder_of};
 use super::master_key::{parse_master_key, with_previous};
 use super::open::not_opened;
 
@@ -49,8 +49,7 @@ pub(crate) async fn back_up(config: &Config, target: &Path) -> Result<u64, AppEr
             database.display()
         )));
     }
-    let draft = draft_of(target);
-    remove_draft(&draft);
+    let draft = draft_of(&absolute(target));
     let made = async {
         create_private(&draft, &folder_of(target))
             .map_err(system(format!("cannot write {}", draft.display())))?;
@@ -86,8 +85,7 @@ pub(crate) async fn put_in_place(config: &Config, backup: &Path) -> Result<Resto
     let database = &fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let lock = lock(database)?;
     demand_backup(config, backup, database).await?;
-    let draft = draft_of(database);
-    remove_draft(&draft);
+    let draft = draft_of(&absolute(database));
     let placed = async {
         let owner = if database.exists() {
             database.clone()
@@ -244,9 +242,8 @@ fn exists(target: &Path) -> AppError {
     ))
 }
 
-fn draft_of(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    with_suffix(&path, &format!(".{}", std::process::id()))
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

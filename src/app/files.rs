@@ -4,6 +4,7 @@
 //! Must not know what the files contain.
 
 use std::fs::{self, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -55,12 +56,7 @@ fn publish_by(
     text: &[u8],
     like: &Path,
 ) -> io::Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}", std::process::id()));
-    let draft = PathBuf::from(draft);
-    // An earlier process with the same process id may have left its draft. Remove that draft: the
-    // mode below applies only to a file that is created.
-    allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
+    let draft = draft_of(path);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -82,6 +78,15 @@ fn publish_by(
     allow(fs::remove_file(&draft), io::ErrorKind::NotFound)?;
     named?;
     fs::File::open(folder_of(path))?.sync_all()
+}
+
+/// A temporary name beside `path` that no other writer has. The process id alone would not do: two
+/// containers that share a folder may both be process 1.
+pub(super) fn draft_of(path: &Path) -> PathBuf {
+    let number = RandomState::new().hash_one(std::process::id());
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{number:016x}"));
+    PathBuf::from(draft)
 }
 
 /// Renames `draft` to `path` without replacing a file. A lock on the folder makes concurrent
@@ -135,10 +140,7 @@ pub(super) fn read_bounded(path: &Path) -> io::Result<Zeroizing<String>> {
 pub(super) fn replace_file(path: &Path, text: &[u8]) -> io::Result<()> {
     let path = &fs::canonicalize(path)?;
     let old = fs::metadata(path)?;
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(format!(".{}", std::process::id()));
-    let draft = PathBuf::from(draft);
-    let _ = fs::remove_file(&draft);
+    let draft = draft_of(path);
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -175,12 +177,6 @@ mod tests {
     fn a_secret_file_is_its_owners_alone_and_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
-        // A draft that an earlier process with the same process id left, open to every user.
-        let leftover = folder
-            .path()
-            .join(format!("master.key.{}", std::process::id()));
-        fs::write(&leftover, "old").unwrap();
-        fs::set_permissions(&leftover, fs::Permissions::from_mode(0o666)).unwrap();
         publish_file(&path, b"first", folder.path()).unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
@@ -214,25 +210,37 @@ mod tests {
     }
 
     #[test]
-    fn of_many_that_write_a_file_at_once_without_hard_links_all_read_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("master.key");
-        let seen: Vec<String> = std::thread::scope(|scope| {
-            let writers: Vec<_> = (0..8)
-                .map(|i| {
-                    let (path, draft) = (&path, folder.path().join(format!("draft-{i}")));
-                    scope.spawn(move || {
-                        fs::write(&draft, format!("{i}")).unwrap();
-                        rename_once(&draft, path).unwrap();
-                        fs::read_to_string(path).unwrap()
+    fn of_many_that_write_a_file_at_once_all_read_one() {
+        for has_hard_links in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("master.key");
+            let link = |draft: &Path, path: &Path| {
+                if has_hard_links {
+                    fs::hard_link(draft, path)
+                } else {
+                    Err(io::ErrorKind::Unsupported.into())
+                }
+            };
+            // They are of one process, as those in two containers may seem to be.
+            let seen: Vec<String> = std::thread::scope(|scope| {
+                let writers: Vec<_> = (0..8)
+                    .map(|i| {
+                        let (path, folder) = (&path, folder.path());
+                        scope.spawn(move || {
+                            let text = format!("{i}").repeat(1_000);
+                            publish_by(link, path, text.as_bytes(), folder).unwrap();
+                            fs::read_to_string(path).unwrap()
+                        })
                     })
-                })
-                .collect();
-            writers
-                .into_iter()
-                .map(|writer| writer.join().unwrap())
-                .collect()
-        });
-        assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
+                    .collect();
+                writers
+                    .into_iter()
+                    .map(|writer| writer.join().unwrap())
+                    .collect()
+            });
+            assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
+            assert_eq!(seen[0].len(), 1_001);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 }

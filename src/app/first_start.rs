@@ -16,6 +16,7 @@ use crate::domain::agent::{AgentName, Profile, Terms};
 use crate::domain::id::AgentId;
 use crate::domain::quota::PlanName;
 use crate::domain::scope::{BUILT_IN, Scope};
+use crate::service::manage::ManageError;
 use crate::service::manage::agents::NewAgent;
 use crate::telemetry::error_chain;
 
@@ -93,6 +94,10 @@ pub(super) async fn create_operator(
         .create(new, &Act::system(opened.clock.moment()))
         .await;
     created.map_err(|error| {
+        // Of any other failure it is unknown whether the agent was created.
+        if matches!(error, ManageError::Rejected(_)) {
+            let _ = fs::remove_file(&path);
+        }
         AppError::Other(format!(
             "cannot create the operator agent: {}",
             error_chain(&error)

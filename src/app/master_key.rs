@@ -68,10 +68,10 @@ async fn newest_key(
 pub(super) enum KeyFile {
     /// It is there.
     Found,
-    /// There is none, and the store holds no key that one sealed: a first start makes it.
+    /// There is none, and the store holds no keys: a first start makes the file.
     NotMade,
-    /// There is none, but the store holds keys that one sealed. A new master key could not open
-    /// them.
+    /// There is none, but the store holds keys that a master key sealed. A new master key could not
+    /// open them.
     Lost,
 }
 
@@ -80,19 +80,18 @@ pub(super) async fn find_key_file<E>(
     path: &Path,
     has_keys: impl AsyncFnOnce() -> Result<bool, E>,
 ) -> Result<KeyFile, E> {
-    let is_there = || path.symlink_metadata().is_ok();
-    if is_there() {
+    if path.exists() {
         return Ok(KeyFile::Found);
     }
-    if !has_keys().await? {
-        return Ok(KeyFile::NotMade);
-    }
+    let has_keys = has_keys().await?;
     // Another process that starts for the first time writes the file before it seals the first key.
     // It may have done both since the first look.
-    Ok(if is_there() {
-        KeyFile::Found
-    } else {
-        KeyFile::Lost
+    Ok(match (path.exists(), has_keys) {
+        (true, _) => KeyFile::Found,
+        (false, true) => KeyFile::Lost,
+        // A link that leads nowhere is a fault, which its reader names.
+        (false, false) if path.is_symlink() => KeyFile::Found,
+        (false, false) => KeyFile::NotMade,
     })
 }
 
@@ -144,5 +143,10 @@ mod tests {
         assert_eq!(find(true, true).await, KeyFile::Found);
         std::fs::write(&path, "").unwrap();
         assert_eq!(find(true, false).await, KeyFile::Found);
+        // The file that a link leads to may be gone.
+        std::os::unix::fs::symlink("/no/such/file", &path).unwrap();
+        assert_eq!(find(true, false).await, KeyFile::Lost);
+        std::os::unix::fs::symlink("/no/such/file", &path).unwrap();
+        assert_eq!(find(false, false).await, KeyFile::Found);
     }
 }
