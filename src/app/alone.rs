@@ -13,6 +13,12 @@ use super::error::AppError;
 /// How often the server looks whether it is still the only one.
 const RENEW_PERIOD: Duration = Duration::from_secs(1);
 
+/// How often a server that starts asks for the lock before it takes the holder for a server.
+const MAX_TRIES: u32 = 15;
+
+/// The pause between two of these tries.
+const TRY_PAUSE: Duration = Duration::from_millis(100);
+
 /// The right to serve from a database: a lock with SQLite. PostgreSQL serves any number of servers.
 pub(super) struct Alone {
     lock: Option<ServeLock>,
@@ -21,12 +27,19 @@ pub(super) struct Alone {
 
 impl Alone {
     /// Locks this SQLite file, or nothing.
-    pub(super) fn demand(file: Option<&Path>, url: String) -> Result<Self, AppError> {
-        let lock = match file.map(SqliteStore::lock_serve).transpose() {
-            Ok(lock) => lock,
-            Err(why) => return Err(refused(&url, &why)),
-        };
-        Ok(Self { lock, url })
+    pub(super) async fn demand(file: Option<&Path>, url: String) -> Result<Self, AppError> {
+        let mut tries = 1;
+        loop {
+            match file.map(SqliteStore::lock_serve).transpose() {
+                Ok(lock) => return Ok(Self { lock, url }),
+                // A command has the lock too while it settles what a server that was killed left.
+                Err(NotAlone::AlreadyServing) if tries < MAX_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(TRY_PAUSE).await;
+                }
+                Err(why) => return Err(refused(&url, &why)),
+            }
+        }
     }
 
     /// Returns as soon as another server has the lock, because somebody removed the lock file.
@@ -53,4 +66,26 @@ impl Alone {
 
 fn refused(url: &str, why: &NotAlone) -> AppError {
     AppError::Other(format!("cannot serve {url}: {}", error_chain(why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_a_command_has_for_a_moment_keeps_no_server_from_its_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sealwright.db");
+        let demand = || Alone::demand(Some(&file), "sqlite://x".to_owned());
+        let of_command = SqliteStore::lock_serve(&file).unwrap();
+        let (alone, ()) = tokio::join!(demand(), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(of_command);
+        });
+        let alone = alone.unwrap();
+        let refused = demand().await.err().expect("another server has it");
+        assert!(refused.to_string().contains("another server runs"));
+        drop(alone);
+        demand().await.unwrap();
+    }
 }

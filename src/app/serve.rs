@@ -66,7 +66,7 @@ pub(crate) async fn serve(
         }
         DatabaseUrl::Postgres(_) => None,
     };
-    let alone = Alone::demand(file, config.database.url.to_string())?;
+    let mut alone = Alone::demand(file, config.database.url.to_string()).await?;
     if let Some(file) = file {
         let whole = SqliteStore::demand_whole(file).await;
         whole.map_err(not_opened(&config))?;
@@ -90,16 +90,17 @@ pub(crate) async fn serve(
     let start = Start {
         hangups,
         stops,
-        alone,
         descriptors,
         certificates,
         public,
         ops,
         reloading,
     };
-    let served = serve_store(&config, &opened, start, supervisor).await;
+    let served = serve_store(&config, &opened, start, &mut alone, supervisor).await;
     opened.presence.end().await;
     opened.store.close().await;
+    // The next server may begin once the run of this one is over.
+    drop(alone);
     served?;
     tracing::info!("stopped");
     Ok(())
@@ -109,7 +110,6 @@ pub(crate) async fn serve(
 struct Start {
     hangups: Option<Signal>,
     stops: Stops,
-    alone: Alone,
     descriptors: usize,
     certificates: Option<Arc<CertificateFiles>>,
     public: TcpListener,
@@ -122,12 +122,12 @@ async fn serve_store(
     config: &Config,
     opened: &Opened,
     start: Start,
+    alone: &mut Alone,
     supervisor: &Supervisor,
 ) -> Result<(), AppError> {
     let Start {
         mut hangups,
         mut stops,
-        mut alone,
         descriptors,
         certificates,
         public,

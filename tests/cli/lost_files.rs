@@ -1,8 +1,11 @@
 //! Files of the store that are removed, replaced or damaged while a server uses them.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::server::{Server, start, start_in};
 use crate::{Home, text};
@@ -141,8 +144,8 @@ fn only_commands_that_add_something_make_a_store_where_its_path_was_said() {
     }
 }
 
-#[test]
-fn a_server_makes_its_lock_file_again_or_ends() {
+#[tokio::test]
+async fn a_server_makes_its_lock_file_again_or_ends() {
     let mut server = start();
     let lock = server.home.path(&format!("{DATABASE}.serve"));
     let second = [
@@ -164,14 +167,28 @@ fn a_server_makes_its_lock_file_again_or_ends() {
     let refused = server.home.run(&second);
     refused.refused(1, "another server runs on this database file");
 
-    // Another server that starts before the lock file is made again gets the lock.
+    // Another server that starts before the lock file is made again gets the lock, and names its own
+    // run in both files.
+    let url = format!("sqlite://{}", server.home.path(DATABASE).display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("update store_generation set in_use = 77")
+        .execute(&mut conn)
+        .await
+        .unwrap();
     let other = server.home.path("other");
-    let theirs = File::create(&other).unwrap();
+    let mut theirs = File::create(&other).unwrap();
+    theirs.write_all(b"77\n").unwrap();
     theirs.lock().unwrap();
     fs::rename(&other, &lock).unwrap();
     let (code, said) = server.end();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("another server runs"), "{said}");
+    let run: i64 = sqlx::query_scalar("select in_use from store_generation")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    let beside = fs::read_to_string(&lock).unwrap();
+    assert_eq!((run, beside.as_str()), (77, "77\n"));
 }
 
 #[tokio::test]

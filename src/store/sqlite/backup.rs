@@ -6,7 +6,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -30,9 +29,7 @@ struct DamagedCopy(String);
 #[async_trait]
 impl NoteUse for SqliteStore {
     async fn begin_use(&self) -> Result<(), StoreError> {
-        // Even if it fails, the note may be there.
-        self.is_in_use.store(true, Ordering::Relaxed);
-        bounded(begin_use(&self.writer, &self.path)).await
+        bounded(begin_use(&self.writer, &self.path, &self.run)).await
     }
 }
 

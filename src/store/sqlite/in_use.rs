@@ -10,6 +10,7 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -83,13 +84,18 @@ pub(super) async fn run_in_file(conn: &mut SqliteConnection) -> sqlx::Result<i64
         .await
 }
 
-/// Takes the run out of the file: the last statement of a server.
-pub(super) const END_USE: &str = "update store_generation set in_use = 0";
+/// Takes the run out of the file: the last statement of a server. If another server has taken this
+/// one's place, the file names that server's run, which stays.
+pub(super) fn end_use(run: i64) -> String {
+    format!("update store_generation set in_use = {NO_RUN} where in_use = {run}")
+}
 
 /// Takes the run out of the lock file, once it is out of the file.
-pub(super) fn end_run(path: &Path) {
-    // If this fails, a copy of the file may be taken for the file of a killed server.
-    let _ = write_beside(path, None);
+pub(super) fn end_run(path: &Path, run: i64) {
+    if run_beside(path) == Some(run) {
+        // If this fails, a copy of the file may be taken for the file of a killed server.
+        let _ = write_beside(path, None);
+    }
 }
 
 /// Names a run in the file.
@@ -101,12 +107,14 @@ pub(super) async fn note_run(conn: &mut SqliteConnection, run: i64) -> sqlx::Res
         .map(drop)
 }
 
-/// Names a new run in the lock file and in the file.
-pub(super) async fn begin_use(lane: &Writer, path: &Path) -> sqlx::Result<()> {
+/// Names a new run in the lock file and in the file, and leaves its number in `current`. Even if this
+/// fails, the file may name the run.
+pub(super) async fn begin_use(lane: &Writer, path: &Path, current: &AtomicI64) -> sqlx::Result<()> {
     let mut held = lane.take().await?;
     // A random number above 0.
     let sql = "select (random() & 9223372036854775807) | 1";
     let run = sqlx::query_scalar(sql).fetch_one(&mut held.conn).await?;
+    current.store(run, Ordering::Relaxed);
     // Without it, the file of a killed server may be taken for a copy.
     let _ = write_beside(path, Some(run));
     note_run(&mut held.conn, run).await?;

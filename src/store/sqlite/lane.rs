@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
-use sqlx::{Connection, Sqlite};
+use sqlx::{AssertSqlSafe, Connection, Sqlite};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::store::error::StoreError;
@@ -205,7 +205,7 @@ impl Writer {
     /// A connection whose file was replaced is closed too: SQLite then leaves the new file and its
     /// log alone. `last` is run before that. If it fails, the files are left as after a crash. Returns
     /// whether it was run.
-    pub(super) async fn close(&self, last: Option<&'static str>) -> bool {
+    pub(super) async fn close(&self, last: Option<String>) -> bool {
         let mut slot = self.idle.lock().await;
         let Ok(turn) = self.turns.take().await else {
             return false;
@@ -217,7 +217,11 @@ impl Writer {
         let mut is_run = false;
         if let Ok(IdleConnection { mut conn, .. }) = idle {
             if let Some(sql) = last {
-                if sqlx::raw_sql(sql).execute(&mut conn).await.is_err() {
+                if sqlx::raw_sql(AssertSqlSafe(sql))
+                    .execute(&mut conn)
+                    .await
+                    .is_err()
+                {
                     std::mem::forget(conn);
                     return false;
                 }

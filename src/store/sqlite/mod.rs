@@ -71,7 +71,7 @@ mod usage;
 mod verifiers;
 mod write;
 
-use in_use::{END_USE, end_run};
+use in_use::{NO_RUN, end_run, end_use};
 use lane::ask;
 pub(crate) use open::Content;
 pub use open::SqliteStore;
@@ -162,9 +162,10 @@ impl Store for SqliteStore {
     async fn close(&self) {
         let close = async {
             self.readers.close().await;
-            let is_in_use = self.is_in_use.load(Ordering::Relaxed);
-            if self.writer.close(is_in_use.then_some(END_USE)).await {
-                end_run(&self.path);
+            let run = self.run.load(Ordering::Relaxed);
+            let last = (run != NO_RUN).then(|| end_use(run));
+            if self.writer.close(last).await {
+                end_run(&self.path, run);
             }
         };
         let _ = tokio::time::timeout(TIMEOUT, close).await;

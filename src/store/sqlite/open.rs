@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
@@ -15,7 +15,7 @@ use crate::store::terms_book::TermsBook;
 
 use super::errors::{bounded, open_error, store_error};
 use super::file::DatabaseFile;
-use super::in_use::{has_log, settle};
+use super::in_use::{NO_RUN, has_log, settle};
 use super::lane::{Readers, Writer, ask_again};
 use super::schema::migrator;
 use super::serve_lock::{NotAlone, ServeLock, demand_one_name};
@@ -52,8 +52,8 @@ pub struct SqliteStore {
     pub(super) terms: TermsBook,
     /// The terms that events named lately.
     pub(super) named_terms: NamedTerms,
-    /// Whether the file says that this process has it open.
-    pub(super) is_in_use: AtomicBool,
+    /// The run that the file names while this process serves from it.
+    pub(super) run: AtomicI64,
     /// The file.
     pub(super) path: PathBuf,
 }
@@ -93,7 +93,7 @@ impl SqliteStore {
             readers,
             terms: TermsBook::default(),
             named_terms: NamedTerms::default(),
-            is_in_use: AtomicBool::new(false),
+            run: AtomicI64::new(NO_RUN),
             path: path.to_owned(),
         })
     }
@@ -116,7 +116,7 @@ impl SqliteStore {
             readers,
             terms: TermsBook::default(),
             named_terms: NamedTerms::default(),
-            is_in_use: AtomicBool::new(false),
+            run: AtomicI64::new(NO_RUN),
             path: path.to_owned(),
         }
     }
