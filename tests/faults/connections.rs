@@ -76,8 +76,8 @@ async fn all_is_well(server: &Server, agents: &Arc<Vec<Agent>>) -> Duration {
     .await
 }
 
-/// Demands that all is well five seconds after the burst, fifteen in the short form. `quiet` is the time of the same round
-/// before the burst. If the machine is slower than expected, the bound grows by the same factor.
+/// Demands that all is well five seconds after the burst, fifteen in the short form. `quiet` is the
+/// time of the same round before the burst. If the machine is slower than expected, the bound grows by the same factor.
 async fn all_is_well_in_time(server: &Server, agents: &Arc<Vec<Agent>>, quiet: Duration) {
     const QUIET_ROUND: Duration = Duration::from_millis(500);
     let took = all_is_well(server, agents).await;

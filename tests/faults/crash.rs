@@ -35,7 +35,7 @@ async fn kill_often(site: &Site) {
         pause(dice.below(25)).await;
         server.kill();
         let ledger = load.stop().await;
-        ledger.demand_served();
+        ledger.demand_served(scaled(3, 0));
         all.add(ledger);
         site.audit(&all).await;
     }

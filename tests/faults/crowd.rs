@@ -100,7 +100,7 @@ async fn beside_hostile_connections(site: &Site) {
         ledger.summary()
     );
     assert_eq!(ledger.unanswered, 0, "{}", ledger.summary());
-    ledger.demand_served();
+    ledger.demand_served(scaled(3, 0));
     assert_eq!(server.ops_client().get("/readyz").await.status, 200);
     assert!(server.is_alive());
     site.audit(&ledger).await;

@@ -57,8 +57,8 @@ async fn fail_over(fate: Fate) {
     pause(scaled(500, 5_000)).await;
     let new = standby.url_of(&site.database);
     let old = std::mem::replace(&mut site.database, new);
-    standby.promote();
     let promoted = Instant::now();
+    standby.promote();
     expect_tokens(&servers, &watcher, promoted).await;
     if frozen.is_some() {
         drop(frozen);

@@ -57,7 +57,7 @@ fn a_flood_of_wrong_secrets_costs_no_hash_and_no_good_agent_anything() {
             ledger.summary()
         );
         assert!(ledger.delivered() > 0 && ledger.unanswered == 0);
-        ledger.demand_served();
+        ledger.demand_served(scaled(3, 0));
         assert!(
             (server.metric(hashed).await - warm).abs() < 0.5,
             "a guess was hashed"

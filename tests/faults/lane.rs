@@ -83,7 +83,7 @@ fn an_agent_whose_counter_is_held_keeps_nobody_else_waiting() {
             ledger.times.clone(),
         );
         assert_eq!(ledger.unanswered, 0);
-        ledger.demand_served();
+        ledger.demand_served(scaled(3, 0));
         assert!(
             waited.count("token", 503) > 0 && waited.delivered() == 0,
             "{}",

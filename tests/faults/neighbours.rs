@@ -268,7 +268,7 @@ async fn beside_refused_neighbours(kind: &Kind) {
         )
     };
     assert_eq!(ledger.unanswered, 0, "{}", bad("lost"));
-    ledger.demand_served();
+    ledger.demand_served(scaled(3, 0));
     for status in [400, 401, 403, 404, 405, 413] {
         assert!(
             answers.contains_key(&status),

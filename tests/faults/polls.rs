@@ -52,7 +52,8 @@ fn a_herd_of_pollers_does_not_reach_the_database() {
         );
         println!("12800 polls in {seconds} s cost the database {cost} transactions");
         // The transactions are those of the loops, about sixteen a second, and of this test's own
-        // connections. A read for each poll would be at least as many as the polls.
-        assert!(cost < 12_800 / 4, "{cost} transactions for 12800 polls");
+        // connections. The database counts what a session did up to ten seconds late.
+        let most = 200 + 40 * i64::try_from(seconds).unwrap();
+        assert!(cost < most, "{cost} transactions for 12800 polls");
     });
 }

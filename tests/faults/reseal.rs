@@ -141,7 +141,7 @@ fn three_replicas_get_another_master_key_under_load_and_no_request_fails() {
         let ledger = replicas.load.stop().await;
         println!("another master key, three replicas: {}", ledger.summary());
         assert_eq!(ledger.unanswered, 0, "requests without an answer");
-        ledger.demand_served();
+        ledger.demand_served(scaled(3, 0));
         site.audit(&ledger).await;
         site.must(&["audit", "verify"]);
     });

@@ -49,7 +49,7 @@ fn replicas_that_are_restarted_in_turn_behind_haproxy_fail_no_request() {
         let ledger = load.stop().await;
         println!("{restarts} restarts behind HAProxy: {}", ledger.summary());
         assert_eq!(ledger.unanswered, 0, "requests without an answer");
-        ledger.demand_served();
+        ledger.demand_served(0);
         site.audit(&ledger).await;
     });
 }

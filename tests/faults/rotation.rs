@@ -50,7 +50,7 @@ impl Service {
         self.keys = serde_json::from_slice(&reply.body).unwrap();
     }
 
-    /// The key of this name: as kept, as fetched now, or as fetched once more.
+    /// The key of this name: as kept, as fetched now, or as fetched later.
     async fn look_up(&mut self, kid: &str, stage: &Stage) -> DecodingKey {
         if let Some(key) = self.key(kid) {
             return key;

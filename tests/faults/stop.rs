@@ -66,7 +66,7 @@ async fn stop_under_load(site: &Site) {
     // Clients that could still connect, or had a connection, were served. The others could not
     // connect, so they sent nothing.
     assert_eq!(ledger.unanswered, 0, "accepted and lost");
-    ledger.demand_served();
+    ledger.demand_served(0);
     site.audit(&ledger).await;
     assert_eq!(site.used(&late.id).await, 1);
     for agent in agents.iter() {

@@ -103,7 +103,7 @@ fn the_release_before_and_this_one_serve_side_by_side_and_back_again_on_postgres
         let ledger = load.stop().await;
         println!("the release before beside this one: {}", ledger.summary());
         assert_eq!(ledger.unanswered, 0, "requests without an answer");
-        ledger.demand_served();
+        ledger.demand_served(0);
         site.audit(&ledger).await;
         drop((one, two));
         demand_logged(&site).await;

@@ -452,7 +452,7 @@ pub fn processes(data: &Path) -> Vec<u32> {
 pub struct Frozen(Vec<u32>);
 
 impl Frozen {
-    /// Stops all of these, a server and its children, without ending them.
+    /// Stops all of these without ending them.
     pub fn all(pids: Vec<u32>) -> Self {
         signal_all(Signal::STOP, &pids);
         Self(pids)

@@ -97,7 +97,7 @@ pub async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) -> 
 
 /// A free port below the range from which the system takes the ports of clients. With a port of
 /// that range, a client that tries to reach a dead server many times could be connected to itself.
-/// No port is given twice before all were, so that a server can be restarted at its own.
+/// No port is given twice before all ports were given, so that a server can be restarted at its own.
 pub fn free_port() -> u16 {
     const FIRST: u16 = 11_000;
     const COUNT: u32 = 20_000;

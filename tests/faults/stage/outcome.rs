@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::answer_within;
 use super::client::Reply;
 
-/// Demands a 503 with `Retry-After`, within three seconds, in the shape of the canonical paths.
+/// Demands a 503 with `Retry-After`, within [`answer_within`], in the shape of the canonical paths.
 pub fn expect_unavailable(what: &str, reply: &Reply) {
     assert_eq!(reply.status, 503, "{what}: {}", reply.text());
     assert!(

@@ -517,15 +517,15 @@ pub fn signal(signal: Signal, pid: u32) {
         .unwrap_or_else(|fault| panic!("{signal:?} to {pid}: {fault}"));
 }
 
-/// Sends a signal to a server, the first of these, and to its children. A child may have ended by
-/// itself meanwhile.
+/// Sends a signal to these processes. The first one runs; each other may have ended by itself
+/// meanwhile, as the children of a server do.
 pub fn signal_all(kind: Signal, pids: &[u32]) {
-    let (server, children) = pids.split_first().expect("a server");
-    signal(kind, *server);
-    for child in children {
-        match kill_process(process_id(*child), kind) {
+    let (first, others) = pids.split_first().expect("a process");
+    signal(kind, *first);
+    for other in others {
+        match kill_process(process_id(*other), kind) {
             Ok(()) | Err(Errno::SRCH) => {}
-            Err(fault) => panic!("{kind:?} to {child}: {fault}"),
+            Err(fault) => panic!("{kind:?} to {other}: {fault}"),
         }
     }
 }

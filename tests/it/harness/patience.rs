@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sealwright::testing::service::manage::ManageError;
 
-/// Makes the call again while the secret that it makes was not hashed within its second. Nothing was
-/// done then. Any other failure fails the test.
+/// Makes the call again while too many secrets are being hashed. Nothing was done then. Any other
+/// failure fails the test.
 pub async fn until_hashed<T>(call: impl AsyncFn() -> Result<T, ManageError>) -> T {
     let began = Instant::now();
     loop {
@@ -19,5 +19,6 @@ pub async fn until_hashed<T>(call: impl AsyncFn() -> Result<T, ManageError>) -> 
         if !is_late || began.elapsed() > Duration::from_secs(30) {
             return answer.unwrap();
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -254,7 +254,8 @@ async fn of_changes_by_a_caller_that_is_narrowed_meanwhile_none_exceeds_it(app: 
     assert_eq!(narrowed.status, 200, "{narrowed:?}");
     let narrowed = narrowed.json()["version"].as_i64().unwrap();
     for made in made {
-        assert!([201, 403].contains(&made.status), "{made:?}");
+        // A busy machine may have no time to hash a secret.
+        assert!([201, 403, 503].contains(&made.status), "{made:?}");
     }
     // What was committed after the caller was narrowed has no more than the caller.
     let events = "select count(*) from audit_event where kind = 'agent.created' and id >

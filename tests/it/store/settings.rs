@@ -164,7 +164,7 @@ async fn a_migration_gives_up_on_a_held_table_says_who_holds_it_and_delays_no_re
     // A reader waits about a second behind the migration. One that waits as long as the dump would
     // wait for ever.
     let mut reader = PgConnection::connect(db.url()).await.unwrap();
-    sqlx::raw_sql("set statement_timeout = 20000")
+    sqlx::raw_sql("set statement_timeout = 8000")
         .execute(&mut reader)
         .await
         .unwrap();
