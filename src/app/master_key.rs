@@ -80,13 +80,15 @@ pub(super) async fn find_key_file<E>(
     path: &Path,
     has_keys: impl AsyncFnOnce() -> Result<bool, E>,
 ) -> Result<KeyFile, E> {
-    if path.exists() {
+    // Of a file that cannot be looked for, its reader says why.
+    let is_there = || path.try_exists().unwrap_or(true);
+    if is_there() {
         return Ok(KeyFile::Found);
     }
     let has_keys = has_keys().await?;
     // Another process that starts for the first time writes the file before it seals the first key.
     // It may have done both since the first look.
-    Ok(match (path.exists(), has_keys) {
+    Ok(match (is_there(), has_keys) {
         (true, _) => KeyFile::Found,
         (false, true) => KeyFile::Lost,
         // A link that leads nowhere is a fault, which its reader names.
