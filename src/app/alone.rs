@@ -13,7 +13,7 @@ use super::error::AppError;
 /// How often the server looks whether it is still the only one.
 const RENEW_PERIOD: Duration = Duration::from_secs(1);
 
-/// How often a server that starts asks for the lock before it takes the holder for a server.
+/// How often the lock is asked for before its holder is taken for a server.
 const MAX_TRIES: u32 = 15;
 
 /// The pause between two of these tries.
@@ -28,18 +28,11 @@ pub(super) struct Alone {
 impl Alone {
     /// Locks this SQLite file, or nothing.
     pub(super) async fn demand(file: Option<&Path>, url: String) -> Result<Self, AppError> {
-        let mut tries = 1;
-        loop {
-            match file.map(SqliteStore::lock_serve).transpose() {
-                Ok(lock) => return Ok(Self { lock, url }),
-                // A command has the lock too while it settles what a server that was killed left.
-                Err(NotAlone::AlreadyServing) if tries < MAX_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(TRY_PAUSE).await;
-                }
-                Err(why) => return Err(refused(&url, &why)),
-            }
+        let mut lock = None;
+        if let Some(file) = file {
+            lock = Some(take_lock(file).await.map_err(|why| refused(&url, &why))?);
         }
+        Ok(Self { lock, url })
     }
 
     /// Returns as soon as another server has the lock, because somebody removed the lock file.
@@ -60,6 +53,21 @@ impl Alone {
                 }
                 Err(_) => {}
             }
+        }
+    }
+}
+
+/// Takes the lock of a file without a server. A command has the lock too, for a moment, while it
+/// settles what a server that was killed left.
+pub(super) async fn take_lock(file: &Path) -> Result<ServeLock, NotAlone> {
+    let mut tries = 1;
+    loop {
+        match SqliteStore::lock_serve(file) {
+            Err(NotAlone::AlreadyServing) if tries < MAX_TRIES => {
+                tries += 1;
+                tokio::time::sleep(TRY_PAUSE).await;
+            }
+            done => return done,
         }
     }
 }

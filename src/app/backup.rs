@@ -13,6 +13,7 @@ use crate::config::{Config, DatabaseUrl};
 use crate::service::store_keys::keys_open;
 use crate::store::sqlite::{Content, ServeLock, SqliteStore, give_to_owner_of};
 
+use super::alone::take_lock;
 use super::beside::{demand_private, demand_same_owner};
 use super::error::{AppError, system};
 use super::files::{create_folder, draft_of, folder_of};
@@ -83,7 +84,7 @@ pub(crate) async fn put_in_place(config: &Config, backup: &Path) -> Result<Resto
     let database = sqlite_file(config, POSTGRES_RESTORE)?;
     create_folder(database)?;
     let database = &fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    let lock = lock(database)?;
+    let lock = lock(database).await?;
     demand_backup(config, backup, database).await?;
     let draft = draft_of(&absolute(database));
     let placed = async {
@@ -142,8 +143,8 @@ fn sqlite_file<'a>(config: &'a Config, otherwise: &str) -> Result<&'a Path, AppE
     }
 }
 
-fn lock(database: &Path) -> Result<ServeLock, AppError> {
-    SqliteStore::lock_serve(database).map_err(|why| {
+async fn lock(database: &Path) -> Result<ServeLock, AppError> {
+    take_lock(database).await.map_err(|why| {
         let why = crate::telemetry::error_chain(&why);
         AppError::Other(format!(
             "cannot replace {}: {why}. Stop the server first",
@@ -289,7 +290,7 @@ fn name_once(draft: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what is left of a draft. An earlier process with the same number may have left one too.
+/// Removes what is left of a draft.
 fn remove_draft(draft: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal", ".turn"] {
         let _ = fs::remove_file(with_suffix(draft, suffix));

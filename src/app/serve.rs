@@ -66,7 +66,10 @@ pub(crate) async fn serve(
         }
         DatabaseUrl::Postgres(_) => None,
     };
-    let mut alone = Alone::demand(file, config.database.url.to_string()).await?;
+    let mut alone = tokio::select! {
+        alone = Alone::demand(file, config.database.url.to_string()) => alone?,
+        () = stops.next() => return Ok(()),
+    };
     if let Some(file) = file {
         let whole = SqliteStore::demand_whole(file).await;
         whole.map_err(not_opened(&config))?;
