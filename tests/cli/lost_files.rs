@@ -169,12 +169,7 @@ async fn a_server_makes_its_lock_file_again_or_ends() {
 
     // Another server that starts before the lock file is made again gets the lock, and names its own
     // run in both files.
-    let url = format!("sqlite://{}", server.home.path(DATABASE).display());
-    let mut conn = SqliteConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql("update store_generation set in_use = 77")
-        .execute(&mut conn)
-        .await
-        .unwrap();
+    let mut conn = execute(&server.home, "update store_generation set in_use = 77").await;
     let other = server.home.path("other");
     let mut theirs = File::create(&other).unwrap();
     theirs.write_all(b"77\n").unwrap();
@@ -189,6 +184,38 @@ async fn a_server_makes_its_lock_file_again_or_ends() {
         .unwrap();
     let beside = fs::read_to_string(&lock).unwrap();
     assert_eq!((run, beside.as_str()), (77, "77\n"));
+}
+
+/// Changes the database. Returns the connection.
+async fn execute(home: &Home, sql: &'static str) -> SqliteConnection {
+    let url = format!("sqlite://{}", home.path(DATABASE).display());
+    let mut conn = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
+    conn
+}
+
+/// As [`execute`], and leaves no connection open, so that the last one is the server's.
+async fn execute_once(home: &Home, sql: &'static str) {
+    execute(home, sql).await.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clean_stop_leaves_a_whole_file_whichever_run_it_names() {
+    let mut server = start();
+    // The run of a server that was killed stays in the file if the next one cannot write its own.
+    server.kill();
+    let fail = "create trigger fail before update of in_use on store_generation
+                begin select raise(abort, 'no'); end";
+    execute_once(&server.home, fail).await;
+    let mut server = start_in(server.take_home());
+    execute_once(&server.home, "drop trigger fail").await;
+    server.stop();
+    let mut server = start_in(server.take_home());
+    // So does the run of an older file, whose rows were written into this one.
+    execute_once(&server.home, "update store_generation set in_use = 55").await;
+    server.stop();
+    let server = start_in(server.take_home());
+    create_agent(&server.home);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! not know what a copy may be used for.
 
 use std::fs::OpenOptions;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -84,10 +85,12 @@ pub(super) async fn run_in_file(conn: &mut SqliteConnection) -> sqlx::Result<i64
         .await
 }
 
-/// Takes the run out of the file: the last statement of a server. If another server has taken this
-/// one's place, the file names that server's run, which stays.
-pub(super) fn end_use(run: i64) -> String {
-    format!("update store_generation set in_use = {NO_RUN} where in_use = {run}")
+/// Takes the run out of the file, whichever it names: the last statement of the server of this run. If
+/// another server has taken this one's place, the lock file names that server's run, which stays.
+pub(super) fn end_use(path: &Path, run: i64) -> String {
+    let other = run_beside(path).filter(|beside| *beside != run);
+    let kept = other.unwrap_or(NO_RUN);
+    format!("update store_generation set in_use = {NO_RUN} where in_use <> {kept}")
 }
 
 /// Takes the run out of the lock file, once it is out of the file.
@@ -110,11 +113,11 @@ pub(super) async fn note_run(conn: &mut SqliteConnection, run: i64) -> sqlx::Res
 /// Names a new run in the lock file and in the file, and leaves its number in `current`. Even if this
 /// fails, the file may name the run.
 pub(super) async fn begin_use(lane: &Writer, path: &Path, current: &AtomicI64) -> sqlx::Result<()> {
-    let mut held = lane.take().await?;
     // A random number above 0.
-    let sql = "select (random() & 9223372036854775807) | 1";
-    let run = sqlx::query_scalar(sql).fetch_one(&mut held.conn).await?;
+    let random = RandomState::new().hash_one(std::process::id());
+    let run = i64::try_from(random >> 1).unwrap_or(i64::MAX) | 1;
     current.store(run, Ordering::Relaxed);
+    let mut held = lane.take().await?;
     // Without it, the file of a killed server may be taken for a copy.
     let _ = write_beside(path, Some(run));
     note_run(&mut held.conn, run).await?;

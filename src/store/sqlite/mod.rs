@@ -163,7 +163,7 @@ impl Store for SqliteStore {
         let close = async {
             self.readers.close().await;
             let run = self.run.load(Ordering::Relaxed);
-            let last = (run != NO_RUN).then(|| end_use(run));
+            let last = (run != NO_RUN).then(|| end_use(&self.path, run));
             if self.writer.close(last).await {
                 end_run(&self.path, run);
             }
